@@ -1,0 +1,225 @@
+"""From `config.yml`, environment variables and arguments to `Settings`, with an error for every mistake at once.
+
+Strongest first: an explicit DSN argument, `DBLOG_` variables, the file, the defaults. `PG*` variables and `PGSERVICE`
+fill in what none of them says about the connection, because libpq reads them itself.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from dblog.errors import ConfigurationError
+from dblog.settings import HandlerSettings, Settings
+
+DEFAULT_PATH = Path("config.yml")
+ENVIRONMENT_PREFIX = "DBLOG_"
+LOCATION_KEYS = frozenset({"dsn", "host", "port", "username", "password", "database"})
+LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
+STRUCTURED_KEYS = frozenset({("logging", "components"), ("logging", "database", "mask_keys")})
+
+Tree = dict[str, Any]
+
+
+def load_settings(
+    source: str | Path | Mapping[str, object] | Settings | None = None, *, dsn: str | None = None
+) -> Settings:
+    """Read, merge and validate the settings.
+
+    Args:
+        source: A path to a YAML file, a mapping of the same shape, or finished settings, which are returned as they
+            are. None: the file that `DBLOG_CONFIG` names, else `./config.yml` where there is one.
+        dsn: A connection string that takes the place of everything else that says where the database is.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is wrong; all mistakes are named.
+    """
+    if isinstance(source, Settings):
+        return source
+    tree = _read(source)
+    if dsn or os.environ.get("DBLOG_DSN"):
+        _drop_location(tree)
+    _merge(tree, _from_environment(os.environ))
+    if dsn:
+        _drop_location(tree)
+        _section(tree, "database")["dsn"] = dsn
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigurationError(*(_sentence(detail) for detail in error.errors())) from None
+    _require_a_database(settings)
+    return settings
+
+
+def handler_settings(arguments: Mapping[str, object]) -> HandlerSettings:
+    """Validate the arguments of a handler; without a DSN, `DBLOG_DSN` says where the database is.
+
+    Raises:
+        ConfigurationError: An argument is wrong; all mistakes are named.
+    """
+    given = {**arguments, "dsn": arguments.get("dsn") or os.environ.get("DBLOG_DSN", "")}
+    try:
+        return HandlerSettings.model_validate(given)
+    except ValidationError as error:
+        raise ConfigurationError(*(_sentence(detail) for detail in error.errors())) from None
+
+
+def _read(source: str | Path | Mapping[str, object] | None) -> Tree:
+    if isinstance(source, Mapping):
+        return _without_nulls(source)
+    if source is None:
+        source = os.environ.get("DBLOG_CONFIG") or (DEFAULT_PATH if DEFAULT_PATH.exists() else None)
+    return {} if source is None else _read_file(Path(source))
+
+
+def _read_file(path: Path) -> Tree:
+    try:
+        with path.open("rb") as file:  # bytes: YAML itself tells UTF-8 from UTF-16
+            loaded = yaml.load(file, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigurationError(f"{path}{where}: not valid YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise ConfigurationError(f"{path}: not valid YAML: it has characters that YAML does not allow") from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigurationError(f"{path}: must hold the sections logging and database, not {_shown(loaded)}")
+    return _without_nulls(loaded)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where PyYAML silently lets the last one win."""
+
+
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[object, object]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            mark = node.value[index][0].start_mark
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def _without_nulls(tree: Mapping[Any, object]) -> Tree:
+    """A key without a value is a key that was not given."""
+    return {
+        key: _without_nulls(value) if isinstance(value, Mapping) else value
+        for key, value in tree.items()
+        if value is not None
+    }
+
+
+def _section(tree: Tree, name: str) -> Tree:
+    section = tree.setdefault(name, {})
+    return section if isinstance(section, dict) else {}
+
+
+def _drop_location(tree: Tree) -> None:
+    database = _section(tree, "database")
+    for key in LOCATION_KEYS & database.keys():
+        del database[key]
+
+
+def _merge(tree: Tree, stronger: Tree) -> None:
+    for key, value in stronger.items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def _from_environment(environ: Mapping[str, str]) -> Tree:
+    tree: Tree = {}
+    for name, value in environ.items():
+        path = _path_of(name)
+        if path and value:
+            branch = tree
+            for key in path[:-1]:
+                branch = branch.setdefault(key, {})
+            branch[path[-1]] = _structured(name, value) if path in STRUCTURED_KEYS else value
+    if environ.get("DBLOG_DSN"):
+        tree.setdefault("database", {})["dsn"] = environ["DBLOG_DSN"]
+    return tree
+
+
+def _path_of(name: str) -> tuple[str, ...]:
+    """The setting that a variable names; empty for others, of which Kubernetes makes many for a service `dblog`."""
+    if not name.startswith(ENVIRONMENT_PREFIX):
+        return ()
+    rest = name.removeprefix(ENVIRONMENT_PREFIX)
+    if "__" not in rest:
+        for path in _all_paths(Settings):
+            if len(path) > 1 and rest.lower() == "_".join(path):
+                meant = ENVIRONMENT_PREFIX + "__".join(path).upper()
+                raise ConfigurationError(f"{name}: unknown variable; did you mean {meant}?")
+        return ()
+    first, *others = rest.split("__")
+    if [key.lower() for key in (first, *others[:1])] == ["logging", "components"] and len(others) > 1:
+        return ("logging", "components", "__".join(others[1:]))  # names of loggers keep their case
+    return tuple(key.lower() for key in (first, *others))
+
+
+def _structured(name: str, value: str) -> object:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigurationError(f"{name}: {value!r} is not a list or mapping in YAML or JSON") from None
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _all_paths(model: type[BaseModel], *above: str) -> Iterator[tuple[str, ...]]:
+    for key, annotation in _fields(model).items():
+        yield (*above, key)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from _all_paths(annotation, *above, key)
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    """Name the key, the value and what is accepted; secrets are never repeated."""
+    path = tuple(str(key) for key in detail["loc"])
+    name = ".".join(path) or "settings"
+    variable = ENVIRONMENT_PREFIX + "__".join(path).upper()
+    source = f" (from {variable})" if variable in os.environ else ""
+    if detail["type"] == "extra_forbidden":
+        return f"{name}{source}: unknown key{_suggestion(path)}"
+    message = detail["msg"].removeprefix("Value error, ")
+    if not message.startswith(("is ", "must ")):
+        message = message[:1].lower() + message[1:]
+    secret = path[-1:] in (("dsn",), ("password",)) or isinstance(detail["input"], SecretStr)
+    shown = "" if secret or isinstance(detail["input"], dict) else f" {_shown(detail['input'])}"
+    return f"{name}{source}:{shown} {message}"
+
+
+def _suggestion(path: tuple[str, ...]) -> str:
+    siblings = [known[-1] for known in _all_paths(Settings) if known[:-1] == path[:-1]]
+    close = difflib.get_close_matches(path[-1], siblings, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; accepted: {', '.join(siblings)}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _require_a_database(settings: Settings) -> None:
+    database = settings.database
+    said = database.dsn or database.host or database.database or database.username
+    if settings.logging.database.enabled and not said and not any(map(os.environ.get, LIBPQ_VARIABLES)):
+        raise ConfigurationError(
+            "database: the section is missing or does not say where the database is; give database.dsn or "
+            "database.host, DBLOG_DSN, or PGHOST or PGSERVICE (or set logging.database.enabled to false)"
+        )

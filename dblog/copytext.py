@@ -1,0 +1,45 @@
+"""Text as PostgreSQL's COPY reads it, and what must be done to text that PostgreSQL cannot store."""
+
+import re
+from typing import Final
+
+NULL: Final = "\\N"
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def escape(text: str) -> str:
+    """Escape text that is known to be storable for the text format of COPY.
+
+    The byte 0x1E ends a frame in the spool, so it never stands in a line as it is.
+    """
+    if text.isprintable() and "\\" not in text:  # one pass in C: the common case costs next to nothing
+        return text
+    text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    return text.replace("\x1e", "\\x1e") if "\x1e" in text else text
+
+
+def is_storable(text: str) -> bool:
+    """False where PostgreSQL would refuse the text: it has NUL characters or lone surrogates."""
+    if text.isprintable():  # surrogates and NUL are not
+        return True
+    return "\0" not in text and not _SURROGATE.search(text)
+
+
+def make_storable(text: str) -> str:
+    r"""Replace NUL and lone surrogates by what Python shows for them: `\x00`, `\udc80`."""
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\0", "\\x00"))
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """Cut text to `max_bytes` of UTF-8 and say so at its end; shorter text comes back as it is."""
+    if len(text) * 4 <= max_bytes:
+        return text
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= max_bytes:
+        return text
+    mark = f"… [cut by dblog: {len(encoded)} bytes in all]"
+    kept = encoded[: max(0, max_bytes - len(mark.encode()))]
+    while kept and kept[-1] & 0xC0 == 0x80:  # never end within a character
+        kept = kept[:-1]
+    return (kept[:-1] if kept and kept[-1] >= 0xC0 else kept).decode("utf-8", "surrogatepass") + mark

@@ -1,0 +1,80 @@
+"""Every default that a user can feel, with its unit and the reason for its value.
+
+The handler's signature, the settings and the documentation all take their numbers from here.
+"""
+
+from typing import Final
+
+TABLE_PREFIX: Final = "dblog"
+
+BATCH_SIZE: Final = 10_000
+"""Records. Each wake-up of the worker can cost the application 5 ms of the interpreter lock, so under load
+batches are large; beyond 10,000 rows a COPY does not get measurably faster."""
+
+BATCH_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of one batch. Bounds the memory of a COPY when records are large."""
+
+FLUSH_INTERVAL: Final = 1.0
+"""Seconds a record may wait for company. A row of the ledger per batch and process costs about 150 bytes, so a quiet
+process must not write ten of them a second; a person who tails the table hardly notices one second."""
+
+URGENT_INTERVAL: Final = 0.1
+"""Seconds a record of level ERROR or above may wait: enough to take its companions of the same failure along."""
+
+QUEUE_MAX_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of encoded records in memory: about 150,000 ordinary records, more than a second at full speed."""
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds for one connection attempt."""
+
+QUERY_TIMEOUT: Final = 30.0
+"""Seconds for one batch, after which the connection is given up: a COPY of 10,000 rows takes about 0.1 s."""
+
+BLOCK_TIMEOUT: Final = 1.0
+"""Seconds a logging call may wait for room in the queue when `overflow` is `block`."""
+
+CLOSE_TIMEOUT: Final = 5.0
+"""Seconds that `close()` and the end of the process may take; service managers kill after 10 to 90."""
+
+MAX_FIELD_BYTES: Final = 1024 * 1024
+"""Bytes of one message, exception, stack or `extra_data`; longer ones are cut visibly."""
+
+MASK_KEYS: Final = (
+    "api_key",
+    "apikey",
+    "authorization",
+    "cookie",
+    "credential",
+    "credentials",
+    "passphrase",
+    "passwd",
+    "password",
+    "private_key",
+    "pwd",
+    "secret",
+    "session_id",
+    "token",
+)
+"""Words in the names of `extra` keys whose values are masked; `db_password` and `dbPassword` match `password`."""
+
+RETENTION_DAYS: Final = 365
+"""Days that a row is kept."""
+
+LEDGER_KEEP_DAYS: Final = 30
+"""Days that the ledger remembers a batch; also the age to which an undelivered batch may still be inserted."""
+
+PARTITION_BY: Final = "day"
+PARTITIONS_AHEAD: Final = 7
+"""Partitions made ahead of time: a week of days, so that a long weekend without maintenance costs nothing."""
+
+PAST_WINDOW_DAYS: Final = 400
+FUTURE_WINDOW_DAYS: Final = 31
+"""Days before and after now within which a record keeps its own timestamp; a year of retention fits with a margin.
+Others are stored under the time of the call, with the original in `extra_data`, lest a wrong clock make partitions."""
+
+INDEXES: Final = "standard"
+
+CONSOLE_FORMAT: Final = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+
+STATEMENT_TIMEOUT: Final = 30.0
+"""Seconds that one query of the reading commands may run on the server."""

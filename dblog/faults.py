@@ -1,0 +1,90 @@
+"""What went wrong in PostgreSQL, by SQLSTATE and never by the driver's text, which may quote passwords and rows."""
+
+from enum import Enum
+
+import psycopg
+
+
+class Fault(Enum):
+    """What a failure means for a batch."""
+
+    UNREACHABLE = "unreachable"
+    """The server, or the way to it, is away for a while: keep the batch, try again."""
+    OPERATOR = "operator"
+    """Somebody has to act first (rights, a missing table, a password): keep the batch, try again slowly."""
+    NO_PARTITION = "no partition"
+    """No partition holds the timestamp of a row: make it, try again."""
+    BAD_DATA = "bad data"
+    """PostgreSQL refuses a row: find it, set it aside, deliver the others."""
+
+
+_MEANINGS = {
+    "08": "the connection failed",
+    "0A": "the server does not support what was asked",
+    "22": "a value was refused",
+    "23": "a constraint refused a row",
+    "25006": "the server is read-only",
+    "28": "the server refused the role or its password",
+    "3D000": "the database does not exist",
+    "3F000": "the schema does not exist",
+    "40": "the transaction was rolled back",
+    "42501": "the role lacks a right",
+    "42703": "a column is missing: the table is of another version",
+    "42883": "a function is missing: the tables were not made by `dblog init`",
+    "42P01": "the table does not exist: run `dblog init`",
+    "53": "the server is out of resources",
+    "53100": "the server's disk is full",
+    "53300": "the server has no free connection",
+    "54": "a limit of the server was exceeded",
+    "55P03": "a lock could not be had in time",
+    "57014": "the statement ran into its time limit",
+    "57P": "the server is shutting down or starting up",
+    "58": "the server's system failed",
+}
+
+_BAD_DATA_CLASSES = ("22", "23", "44", "54", "P0001")
+_OPERATOR_CLASSES = ("0A", "28", "3D", "3F", "42")
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The SQLSTATE of a psycopg error, or of the psycopg error that SQLAlchemy wrapped."""
+    original = getattr(error, "orig", None)
+    state = getattr(original if original is not None else error, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def classify(error: BaseException) -> Fault:
+    """What a failure of a delivery means for its batch."""
+    state = sqlstate_of(error)
+    if state is None:
+        refused = isinstance(error, (psycopg.DataError, UnicodeError))
+        return Fault.BAD_DATA if refused else Fault.UNREACHABLE
+    if state == "23514" and isinstance(error, psycopg.Error) and not error.diag.constraint_name:
+        return Fault.NO_PARTITION
+    if state.startswith(_BAD_DATA_CLASSES):
+        return Fault.BAD_DATA
+    return Fault.OPERATOR if state.startswith(_OPERATOR_CLASSES) else Fault.UNREACHABLE
+
+
+def describe(error: BaseException) -> str:
+    """One line that is safe to show: what the SQLSTATE means, or the kind of the failure."""
+    state = sqlstate_of(error)
+    if state is None:
+        return _describe_connection(error)
+    meaning = next((_MEANINGS[state[:length]] for length in (5, 3, 2) if state[:length] in _MEANINGS), "refused")
+    return f"{meaning} (SQLSTATE {state})"
+
+
+def _describe_connection(error: BaseException) -> str:
+    """Tell the failures of a connection apart by what libpq knows of it, since they carry no SQLSTATE."""
+    original = getattr(error, "orig", None) or error
+    if isinstance(original, TimeoutError | psycopg.errors.ConnectionTimeout):
+        return "no answer within the time limit"
+    pgconn = getattr(original, "pgconn", None)
+    if pgconn is not None and pgconn.needs_password:
+        return "the server asks for a password and none was given"
+    if pgconn is not None and pgconn.used_password:
+        return "the server refused the connection after the password was sent: wrong role, password or database?"
+    if isinstance(original, OSError) and original.strerror:
+        return original.strerror
+    return "no connection to the server"

@@ -1,0 +1,145 @@
+"""The front door for applications: configuration in, loggers out, everything closed in order."""
+
+import logging
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dblog import defaults
+from dblog.errors import ConfigurationError
+from dblog.handler import DatabaseLogHandler
+from dblog.selflog import Announcer
+
+if TYPE_CHECKING:
+    from dblog.settings import ConsoleSettings, Settings
+
+class LoggerManager:
+    """Attaches handlers to the root logger, sets levels per component, and undoes all of it at the end.
+
+    All methods may be called from any thread, and again: a second `initialize` replaces the first.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._handlers: list[logging.Handler] = []
+        self._levels: dict[str, int] = {}
+        self._root_level: int | None = None
+        self._captures_warnings = False
+
+    def initialize(self, config: "str | Path | Mapping[str, object] | Settings | None" = None) -> bool:
+        """Set logging up; see `initialize_logger`."""
+        from dblog.config import load_settings
+
+        with self._lock:
+            self.shutdown()
+            try:
+                settings = load_settings(config)
+                handlers = self._make_handlers(settings)
+            except ConfigurationError as error:
+                self._fall_back_to_console(error)
+                return False
+            self._attach(handlers, settings.logging.level)
+            for name, level in settings.logging.components.items():
+                logger = logging.getLogger(name)
+                self._levels[name] = logger.level
+                logger.setLevel(level)
+            self._captures_warnings = settings.logging.capture_warnings
+            logging.captureWarnings(self._captures_warnings)
+            return True
+
+    def get_logger(self, name: str | None = None) -> logging.Logger:
+        """The logger of a component; the same one for the same name, as the standard library caches it."""
+        return logging.getLogger(name)
+
+    def database_handler(self) -> DatabaseLogHandler | None:
+        """The handler that `initialize` made, for its figures; None where there is none."""
+        with self._lock:
+            return next((each for each in self._handlers if isinstance(each, DatabaseLogHandler)), None)
+
+    def shutdown(self, timeout: float | None = None) -> bool:
+        """Take the handlers off the root logger, deliver what waits, restore the levels."""
+        with self._lock:
+            handler = self.database_handler()
+            delivered = handler.flush(timeout) if handler is not None else True
+            for each in self._handlers:
+                logging.getLogger().removeHandler(each)
+                each.close()
+            for name, level in self._levels.items():
+                logging.getLogger(name).setLevel(level)
+            if self._root_level is not None:
+                logging.getLogger().setLevel(self._root_level)
+            if self._captures_warnings:
+                logging.captureWarnings(False)
+            self._handlers, self._levels, self._root_level, self._captures_warnings = [], {}, None, False
+            return delivered
+
+    def _make_handlers(self, settings: "Settings") -> list[logging.Handler]:
+        console = settings.logging.console
+        handlers: list[logging.Handler] = [_console(console)] if console.enabled else []
+        if settings.logging.database.enabled:
+            chosen = settings.handler_settings().model_dump(by_alias=True)
+            chosen["dsn"] = chosen["dsn"].get_secret_value()
+            shown_from = console.level if console.enabled and console.stream == "stderr" else None
+            handlers.append(DatabaseLogHandler(**{**chosen, "console_level": shown_from}))
+        return handlers
+
+    def _attach(self, handlers: list[logging.Handler], level: int) -> None:
+        root = logging.getLogger()
+        self._root_level = root.level
+        root.setLevel(level)
+        for handler in handlers:
+            root.addHandler(handler)
+        self._handlers = handlers
+
+    def _fall_back_to_console(self, error: ConfigurationError) -> None:
+        announcer = Announcer()
+        for problem in error.problems:
+            announcer.announce(problem, f"configuration: {problem}")
+        announcer.announce("fallback", "logging goes to the console only until the configuration is corrected")
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(defaults.CONSOLE_FORMAT))
+        self._attach([handler], logging.DEBUG)
+
+
+def _console(settings: "ConsoleSettings") -> logging.Handler:
+    handler = logging.StreamHandler(sys.stdout if settings.stream == "stdout" else sys.stderr)
+    handler.setFormatter(logging.Formatter(settings.format))
+    handler.setLevel(settings.level)
+    return handler
+
+
+_manager = LoggerManager()
+
+
+def initialize_logger(config: "str | Path | Mapping[str, object] | Settings | None" = None) -> bool:
+    """Set up logging from `config.yml`, a mapping or settings; replaces what an earlier call set up.
+
+    Args:
+        config: A path, a mapping of the same shape, or `dblog.settings.Settings`; None for the file that `DBLOG_CONFIG`
+            names, else `./config.yml` where there is one. `DBLOG_` variables override it.
+
+    Returns:
+        True when logging works, also while the database is down: records then wait. False for a mistake in the
+        configuration, which is named on stderr; everything is logged to the console then.
+    """
+    return _manager.initialize(config)
+
+
+def get_logger(name: str | None = None) -> logging.Logger:
+    """A logger by its dotted name; may be called before `initialize_logger`."""
+    return _manager.get_logger(name)
+
+
+def shutdown_logging(timeout: float | None = None) -> bool:
+    """Deliver what waits and take down what `initialize_logger` set up.
+
+    Args:
+        timeout: Seconds; None for `logging.database.close_timeout`.
+
+    Returns:
+        True where everything that was logged has left for the database; False where some of it had to go to the
+        spool or stderr because time ran out.
+    """
+    return _manager.shutdown(timeout)

@@ -1,0 +1,1 @@
+"""The reading side: filters, windows of time, queries, following and figures."""

@@ -1,0 +1,90 @@
+"""A directory held by one process: an advisory lock that ends with the process, however it ends."""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+
+_NAME: Final = "lock"
+_TRIES: Final = 3
+
+
+class DirectoryLock:
+    """The lock of a directory, a file named `lock` in it.
+
+    The lock belongs to the open file and so to every forked child that inherits the descriptor; a child calls
+    `abandon()`, which leaves its parent's hold as it is.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._path = directory / _NAME
+        self._fd = -1
+
+    def is_held(self) -> bool:
+        """True while this object has the lock and nobody has removed the directory or the lock's file."""
+        if self._fd < 0:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._fd), self._path.stat())
+        except OSError:
+            return False
+
+    def acquire(self) -> None:
+        """Make the directory if it is missing, and take its lock without waiting.
+
+        Raises:
+            BlockingIOError: Another process holds it.
+            OSError: The directory or the file could not be made.
+        """
+        self.abandon()
+        for _ in range(_TRIES):  # somebody who tidies up may remove the directory between two of our steps
+            self._directory.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o750, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                self._take()
+            if self.is_held():
+                return
+            self.abandon()
+        raise FileNotFoundError(2, "the directory of the spool keeps vanishing", str(self._directory))
+
+    def try_acquire(self) -> bool:
+        """Take the lock of a directory that exists; False if another process holds it or the directory is gone.
+
+        Raises:
+            OSError: The file could not be opened.
+        """
+        try:
+            self._take()
+        except (BlockingIOError, FileNotFoundError, NotADirectoryError):
+            return False
+        if self.is_held():
+            return True
+        self.abandon()
+        return False
+
+    def release(self, *, remove: bool) -> None:
+        """Give the lock back, and with `remove` the directory, too, if nothing but the lock is left in it."""
+        try:
+            if remove and self.is_held() and [path.name for path in self._directory.iterdir()] == [_NAME]:
+                self._path.unlink()
+                self._directory.rmdir()
+            if self._fd >= 0:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)  # a child that never let go must not keep it for us
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close the descriptor, nothing else."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _take(self) -> None:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.abandon()
+            raise

@@ -1,0 +1,53 @@
+"""The last resort: records that nothing else can take, one escaped line each, on stderr."""
+
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from dblog.columns import LOG_COLUMNS
+from dblog.selflog import write_lines
+
+_NAMES: Final = [column.name for column in LOG_COLUMNS]
+_SHOWN: Final = [_NAMES.index(name) for name in ("timestamp", "level", "logger_name", "message")]
+_EXCEPTION: Final = _NAMES.index("exception")
+_LEVEL_NO: Final = _NAMES.index("level_no")
+
+
+class StderrSink:
+    """Prints encoded rows.
+
+    Args:
+        console_level: Records from this level on stand on the console already and are not printed again;
+            None where there is no console.
+    """
+
+    def __init__(self, console_level: int | None = None) -> None:
+        self._console_level = console_level
+        self._stalled = False
+
+    def print_rows(self, rows: Iterable[bytes], *, seconds: float) -> list[bytes]:
+        """Print rows within `seconds`; returns those that could not be written.
+
+        After a stall no further time is spent on waiting, until stderr takes lines again.
+        """
+        deadline = time.monotonic() + (0.0 if self._stalled else seconds)
+        remaining = list(rows)
+        for index, row in enumerate(remaining):
+            line = self._line(row)
+            if line and write_lines(line, deadline) < len(line):
+                self._stalled = True
+                return remaining[index:]
+        self._stalled = False
+        return []
+
+    def _line(self, row: bytes) -> bytes:
+        fields = row.decode().rstrip("\n").split("\t")
+        if self._console_level is not None and int(fields[_LEVEL_NO]) >= self._console_level:
+            return b""
+        shown = [fields[index] for index in _SHOWN]
+        if fields[_EXCEPTION] != "\\N":
+            shown.append(fields[_EXCEPTION])
+        text = " ".join(shown)
+        if not text.isprintable():
+            text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+        return f"dblog: not stored: {text}\n".encode()

@@ -1,0 +1,1 @@
+"""The tables: their schema, migrations, partitions, retention and health."""

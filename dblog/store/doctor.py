@@ -1,0 +1,118 @@
+"""Checks of everything that the database has to offer, each with the command that mends what is wrong."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import sqlalchemy as sa
+
+from dblog.errors import DatabaseError, NotMigrated, Unreachable
+from dblog.settings import DatabaseSettings
+from dblog.store.engine import connected, place, require_tables
+from dblog.store.migrate import require_server
+from dblog.store.names import Names
+from dblog.store.partitions import Partition, granularity_of, list_partitions, plan_ahead, server_now
+
+State = Literal["ok", "warning", "error"]
+
+SEVERITY: Final[tuple[State, ...]] = ("ok", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one check found."""
+
+    name: str
+    state: State
+    finding: str
+    remedy: str | None = None
+    """The command that mends it."""
+
+
+def worst(checks: tuple[Check, ...]) -> State:
+    """The most severe state among the checks."""
+    return max((check.state for check in checks), key=SEVERITY.index, default="ok")
+
+
+def examine(settings: DatabaseSettings) -> tuple[Check, ...]:
+    """Check the server, the tables, the rights of the role and the partitions.
+
+    What cannot be checked because something before it failed is left out.
+    """
+    checks: list[Check] = []
+    try:
+        with connected(settings) as (connection, names):
+            checks.append(Check("reachable", "ok", place(settings)))
+            checks.extend(_examine(connection, names, settings.partitions_ahead))
+    except Unreachable as error:
+        checks.append(Check("reachable", "error", str(error), "start the server, or correct database.dsn"))
+    except DatabaseError as error:
+        checks.append(Check("usable", "error", str(error), "dblog init"))
+    return tuple(checks)
+
+
+def _examine(connection: sa.Connection, names: Names, ahead: int) -> Iterator[Check]:
+    try:
+        require_server(connection)
+    except DatabaseError as error:
+        yield Check("version", "error", str(error), "upgrade the server")
+        return
+    yield Check("version", "ok", f"PostgreSQL {connection.dialect.server_version_info}")
+    try:
+        require_tables(connection, names)
+    except NotMigrated as error:
+        yield Check("migrated", "error", str(error), "dblog init")
+        return
+    yield Check("migrated", "ok", f"{names.prefix}_* in the schema {names.schema}")
+    yield from _rights(connection, names)
+    partitions = list_partitions(connection, names)
+    granularity = granularity_of(connection, names)
+    missing = plan_ahead(partitions, server_now(connection), granularity, ahead)
+    yield from _partitions(names, partitions, len(missing))
+
+
+def _rights(connection: sa.Connection, names: Names) -> Iterator[Check]:
+    tables = f"{names.qualified(names.logs)}, {names.qualified(names.batches)}"
+    function = f"FUNCTION {names.qualified(names.make_partition)}(timestamptz)"
+    may = connection.execute(
+        _RIGHTS,
+        {
+            "logs": names.qualified(names.logs),
+            "batches": names.qualified(names.batches),
+            "function": function.removeprefix("FUNCTION "),
+        },
+    ).one()
+    yield _right(may.role, may.insert, "write", f"INSERT ON {tables}", "warning" if may.select else "error")
+    yield _right(may.role, may.select, "read", f"SELECT ON {tables}", "warning")
+    missing: State = "error" if may.insert else "warning"
+    yield _right(may.role, may.execute, "make partitions", f"EXECUTE ON {function}", missing)
+
+
+_RIGHTS = sa.text(
+    """
+    SELECT quote_ident(current_user) AS role,
+           has_table_privilege(:logs, 'INSERT') AND has_table_privilege(:batches, 'INSERT') AS insert,
+           has_table_privilege(:logs, 'SELECT') AND has_table_privilege(:batches, 'SELECT') AS select,
+           has_function_privilege(:function, 'EXECUTE') AS execute
+    """
+)
+
+
+def _right(role: str, granted: bool, to: str, right: str, otherwise: State) -> Check:
+    if granted:
+        return Check(f"may {to}", "ok", f"the role {role} may {to}")
+    return Check(f"may {to}", otherwise, f"the role {role} may not {to}", f"psql -c 'GRANT {right} TO {role}'")
+
+
+def _partitions(names: Names, partitions: tuple[Partition, ...], missing: int) -> Iterator[Check]:
+    if missing:
+        yield Check("partitions ahead", "warning", f"{missing} are missing", "dblog init")
+    else:
+        yield Check("partitions ahead", "ok", f"{sum(part.table == 'logs' for part in partitions)} partitions")
+    for part in partitions:
+        parent = names.qualified(names.logs if part.table == "logs" else names.batches)
+        if part.default:
+            remedy = f"psql -c 'ALTER TABLE {parent} DETACH PARTITION {names.qualified(part.name)}'"
+            yield Check("default partition", "warning", f"{part.name} keeps old partitions from going", remedy)
+        if part.detaching:
+            yield Check("detaching", "warning", f"{part.name} is half detached", "dblog prune")

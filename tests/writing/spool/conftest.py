@@ -1,0 +1,72 @@
+"""Batches to spool, and spools that are let go of at the end of a test."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from dblog.batch import Batch, BatchKey
+from dblog.columns import LOG_COLUMNS
+from dblog.sinks import frames
+from dblog.sinks.backlog import Trouble
+from dblog.sinks.spool import Spool
+
+
+@pytest.fixture(scope="session")
+def make_batch() -> Callable[..., Batch]:
+    """A function that makes the batch `seq` of a writer, with `rows` rows of about `width` bytes."""
+
+    def make(seq: int, *, writer: int = 1, levels: Mapping[int, int] | None = None, width: int = 20) -> Batch:
+        levels = {20: 2, 40: 1} if levels is None else levels
+        writer_id = f"{writer:032x}"
+        lines = [
+            f"{writer_id}\t{seq}\t{level}\t{index}".ljust(width, "x") + "\n"
+            for level, rows in levels.items()
+            for index in range(rows)
+        ]
+        return Batch(
+            key=BatchKey("2026-11-21", writer_id, seq),
+            payload="".join(lines).encode(),
+            levels=Counter(levels),
+            time_from="2026-11-21 10:00:00.000001+00" if levels else None,
+            time_to="2026-11-21 10:00:01.000001+00" if levels else None,
+            accepted=seq * 3,
+            closing=not levels,
+        )
+
+    return make
+
+
+@pytest.fixture
+def troubles() -> list[Trouble]:
+    """What the spools of this test reported."""
+    return []
+
+
+@pytest.fixture
+def make_spool(tmp_path: Path, troubles: list[Trouble]) -> Iterator[Callable[..., Spool]]:
+    """A function that makes the spool of a writer below `tmp_path / "spool"`."""
+    made: list[Spool] = []
+
+    def make(writer: int = 1, *, directory: Path | None = None, target: str = "here", **options: int) -> Spool:
+        place = tmp_path / "spool" if directory is None else directory
+        spool = Spool(place, writer_id=f"{writer:032x}", target=target, report=troubles.append, **options)
+        made.append(spool)
+        return spool
+
+    yield make
+    for spool in made:
+        spool.abandon()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The directory of writer 1."""
+    return tmp_path / "spool" / f"{1:032x}"
+
+
+@pytest.fixture(scope="session")
+def header() -> bytes:
+    """The header of the segments that `make_spool` makes."""
+    return frames.make_header("here", [column.name for column in LOG_COLUMNS])
