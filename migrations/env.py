@@ -1,13 +1,16 @@
 """What the `alembic` command runs: it finds the database as every dblog command does, then migrates under a lock."""
 
 from logging.config import fileConfig
+from typing import Any
 
 from alembic import context
+
 from dblog.config import load_settings
 from dblog.settings import DatabaseSettings
 from dblog.store.engine import connected
+from dblog.store.layout import Layout
 from dblog.store.migrate import drop_version_table, lock, require_schema, require_server
-from dblog.store.names import Layout, Names
+from dblog.store.names import Names
 from dblog.store.partitions import make_ahead
 from dblog.store.schema import build_metadata
 
@@ -22,7 +25,7 @@ def settings_of_this_run() -> DatabaseSettings:
     )
 
 
-def configure(layout: Layout, **more: object) -> None:
+def configure(layout: Layout, **more: Any) -> None:
     """Tell Alembic about the tables of one installation, and to look at nothing else in the schema."""
     metadata = build_metadata(layout.names, layout.indexes)
     ours = {table.name for table in metadata.tables.values()}

@@ -74,9 +74,7 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
         ctx.exit()
 
 
-@click.group(
-    cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
-)
+@click.group(cls=LazyGroup, invoke_without_command=True)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
 )
@@ -158,8 +156,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _unforeseen(error: Exception) -> str:
-    """Errors of the database by their meaning, mistakes of dblog by their place; never by their text, which may
-    quote passwords and rows."""
+    """Errors of the database by their meaning, mistakes of dblog by their place; their texts may quote secrets."""
     from psycopg import Error
     from sqlalchemy.exc import DBAPIError
 

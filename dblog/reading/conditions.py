@@ -1,4 +1,4 @@
-"""From a filter to a condition on `{prefix}_logs`; every value becomes a parameter, and `%`, `_` and `\\` mean themselves."""
+"""From a filter to a condition on `{prefix}_logs`; all values become parameters, only `*` is a wildcard."""
 
 import operator
 from decimal import Decimal
@@ -82,15 +82,14 @@ def _equal_uuid(column: sa.ColumnElement[Any], value: Value) -> Condition:
 
 def _ordered(field: Field, sign: str, value: Value, logs: sa.FromClause) -> Condition:
     compare = _ORDER[sign]
+    found: Condition
     match field.kind:
         case Kind.LEVEL:
-            column, bound = logs.c.level_no, _number(str(level_number(value.text)))
+            found = compare(logs.c.level_no, _number(str(level_number(value.text))))
         case Kind.EXTRA:
-            column = _as_number(_in_extra(logs.c.extra_data, field.path))
-            bound = sa.literal(Decimal(value.text), sa.Numeric())
+            found = compare(_as_number(_in_extra(logs.c.extra_data, field.path)), _decimal(value.text))
         case _:
-            column, bound = logs.c[field.column], _number(value.text)
-    found: Condition = compare(column, bound)
+            found = compare(logs.c[field.column], _number(value.text))
     return found
 
 
@@ -101,7 +100,7 @@ def _equal_in_extra(column: sa.ColumnElement[Any], path: tuple[str, ...], value:
     text = _same(_as_text(found), value)
     if value.quoted or not is_number(value.text):
         return text
-    return sa.or_(text, _as_number(found) == sa.literal(Decimal(value.text), sa.Numeric()))
+    return sa.or_(text, _as_number(found) == _decimal(value.text))
 
 
 def _in_extra(column: sa.ColumnElement[Any], path: tuple[str, ...]) -> sa.ColumnElement[Any]:
@@ -139,6 +138,10 @@ def _pattern(value: Value) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _decimal(text: str) -> sa.ColumnElement[Decimal]:
+    return sa.literal(Decimal(text), sa.Numeric())
 
 
 def _number(text: str) -> sa.ColumnElement[int]:

@@ -1,4 +1,4 @@
-"""The filter language: from `level>=warning logger:app.db.* "connection reset" -healthz` to a tree of terms.
+r"""The filter language: from `level>=warning logger:app.db.* "connection reset" -healthz` to a tree of terms.
 
     filter  = all { "OR" all }
     all     = { [ "AND" ] negated }
@@ -9,7 +9,8 @@
 
 A text is looked for in the message and the exception, whatever its case. `field:value` is equality (`=` says the same),
 `*` in an unquoted value stands for any text, `field:*` for any value at all, `field:a,b` for either. The operators
-`>= > <= <` compare levels and numbers. A quoted phrase is taken as it is; in it `\\"` is a quote and `\\\\` a backslash.
+`>= > <= <` compare levels and numbers. A quoted phrase is taken as it is, but for `\"`, a quote,
+and `\\`, a backslash.
 """
 
 import logging

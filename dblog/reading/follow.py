@@ -7,16 +7,17 @@ transaction the previous poll's snapshot could not see: exactly those that were 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
+from tenacity import Retrying, retry_if_exception_type, wait_exponential
 
 from dblog.errors import DatabaseError, Unreachable
 from dblog.reading.conditions import condition
@@ -28,6 +29,9 @@ from dblog.store.schema import batches_table, logs_table
 
 GAP: Final = timedelta(seconds=10)
 """Batches whose times are closer than this are fetched with one query; others, say late ones, with their own."""
+
+SPAN_BATCHES: Final = 1000
+"""Batches that are fetched together at most: what a query has to carry and to look up."""
 
 FIRST_RETRY: Final = 0.5
 LAST_RETRY: Final = 10.0
@@ -81,15 +85,17 @@ class Follower:
 
     def _look(self, connection: sa.Connection, ledger: sa.Table) -> None:
         before = sa.cast(sa.literal(self._snapshot, sa.Text), _PgSnapshot())
-        unseen = sa.select(
-            ledger.c.writer_id, ledger.c.batch_seq, ledger.c.time_from, ledger.c.time_to
-        ).where(
+        unseen = sa.select(ledger.c.writer_id, ledger.c.batch_seq, ledger.c.time_from, ledger.c.time_to).where(
             ledger.c.xact_id >= sa.func.pg_snapshot_xmin(before),
             sa.not_(sa.func.pg_visible_in_snapshot(ledger.c.xact_id, before)),
             ledger.c.time_from.is_not(None),
         )
+        xmax = sa.func.pg_snapshot_xmax
+        went_back = sa.not_(xmax(sa.func.pg_current_snapshot()) >= xmax(before))
         with connection.begin():  # REPEATABLE READ: both statements see by the same snapshot
-            now = str(connection.scalar(sa.select(_snapshot_now())))
+            now, restored = connection.execute(sa.select(_snapshot_now(), went_back)).one()
+            if restored:
+                raise DatabaseError("the server was restored to an earlier state: what came since is not known")
             found = connection.execute(unseen.order_by(ledger.c.time_from)).all()
         self._spans.extend(_spans(found))
         self._snapshot = now
@@ -126,7 +132,12 @@ class Follower:
 
 
 def follow(
-    settings: DatabaseSettings, query: Query, *, pause: Callable[[], object], note: Callable[[str], None]
+    settings: DatabaseSettings,
+    query: Query,
+    *,
+    statement_timeout: float,
+    pause: Callable[[], object],
+    note: Callable[[str], None],
 ) -> Iterator[Sequence[Record]]:
     """The newest records of the query, then, for ever, those that are committed, as they come.
 
@@ -134,6 +145,7 @@ def follow(
         settings: Where the database is.
         query: The filter, and the window and number of the records to begin with. Later ones are shown whatever
             their timestamps: a batch that waited for the database arrives late.
+        statement_timeout: Seconds that a statement may run on the server.
         pause: Called when nothing has come; returns when it is time to look again.
         note: Told in one line that the connection was lost, and that it is back.
 
@@ -142,7 +154,8 @@ def follow(
         DatabaseError: PostgreSQL refused a statement.
     """
     follower = Follower(query)
-    stack, connection, names = _connect(settings)
+    connect = partial(_connect, settings, statement_timeout)
+    stack, connection, names = connect()
     with stack:
         yield follower.start(connection, names)
         stack = stack.pop_all()
@@ -157,29 +170,27 @@ def follow(
                         pause()
         except Unreachable as error:
             note(f"{error}; connecting again")
-            stack, connection, names = _reconnect(settings)
+            stack, connection, names = _patient()(connect)
             note("connected again; nothing was missed")
 
 
-def _connect(settings: DatabaseSettings) -> tuple[ExitStack, sa.Connection, Names]:
+def _connect(settings: DatabaseSettings, statement_timeout: float) -> tuple[ExitStack, sa.Connection, Names]:
     with ExitStack() as stack:
-        connection, names = stack.enter_context(reading(settings))
+        connection, names = stack.enter_context(reading(settings, statement_timeout=statement_timeout))
         return stack.pop_all(), connection.execution_options(isolation_level="REPEATABLE READ"), names
 
 
-def _reconnect(settings: DatabaseSettings) -> tuple[ExitStack, sa.Connection, Names]:
-    patient = Retrying(
-        retry=retry_if_exception_type(Unreachable), wait=wait_exponential(FIRST_RETRY, max=LAST_RETRY)
-    )
-    return patient(_connect, settings)
+def _patient() -> Retrying:
+    return Retrying(retry=retry_if_exception_type(Unreachable), wait=wait_exponential(FIRST_RETRY, max=LAST_RETRY))
 
 
-def _spans(batches: Sequence[sa.Row[Any]]) -> Iterator[Span]:
+def _spans(batches: Iterable[Sequence[Any]]) -> Iterator[Span]:
     """Gather batches, which come sorted by their beginning, into stretches of time without large gaps."""
     gathered: list[tuple[UUID, int]] = []
     since = until = None
     for writer, number, first, last in batches:
-        if until is not None and since is not None and first > until + GAP:
+        apart = until is not None and first > until + GAP
+        if since is not None and until is not None and (apart or len(gathered) == SPAN_BATCHES):
             yield Span(since, until, tuple(gathered))
             gathered, since, until = [], None, None
         gathered.append((writer, number))

@@ -54,9 +54,7 @@ def newest(connection: sa.Connection, logs: sa.Table) -> datetime | None:
 
     PostgreSQL looks at one partition after the other, the latest first, and stops at the first row.
     """
-    found: datetime | None = connection.scalar(
-        sa.select(logs.c.timestamp).order_by(logs.c.timestamp.desc()).limit(1)
-    )
+    found: datetime | None = connection.scalar(sa.select(logs.c.timestamp).order_by(logs.c.timestamp.desc()).limit(1))
     return found
 
 

@@ -21,9 +21,7 @@ ACCEPTED: Final = (
 
 _UNITS: Final = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _AGO = re.compile("".join(rf"(?:(?P<{unit}>\d{{1,9}}){unit})?" for unit in _UNITS))
-_ISO = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.IGNORECASE
-)
+_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.IGNORECASE)
 _EPOCH = re.compile(r"(?P<seconds>\d{9,11}(?:\.\d{1,6})?)|(?P<milliseconds>\d{12,14})")
 
 
@@ -103,11 +101,8 @@ def show(moment: datetime, zone: tzinfo | None) -> str:
 def ago(moment: datetime, now: datetime) -> str:
     """How long ago something was, roughly, as a person would say it."""
     seconds = (now - moment).total_seconds()
-    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if abs(seconds) >= 2 * size:
-            break
-    else:
-        size, unit = 1, "seconds"
+    units = ((86_400, "days"), (3_600, "hours"), (60, "minutes"), (1, "seconds"))
+    size, unit = next(((size, unit) for size, unit in units if abs(seconds) >= 2 * size), units[-1])
     count = round(abs(seconds) / size)
     return f"{count} {unit} ago" if seconds >= 0 else f"{count} {unit} in the future"
 

@@ -1,13 +1,16 @@
 """A directory held by one process: an advisory lock that ends with the process, however it ends."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
 from typing import Final
 
 _NAME: Final = "lock"
-_TRIES: Final = 3
+_TRIES: Final = 100
+"""How often to try to have a directory of one's own, while somebody who takes it for a dead writer's looks into it or
+removes it: a few milliseconds in all."""
 
 
 class DirectoryLock:
@@ -32,22 +35,20 @@ class DirectoryLock:
             return False
 
     def acquire(self) -> None:
-        """Make the directory if it is missing, and take its lock without waiting.
+        """Make the directory if it is missing, and take its lock without waiting for it.
 
         Raises:
             BlockingIOError: Another process holds it.
             OSError: The directory or the file could not be made.
         """
         self.abandon()
-        for _ in range(_TRIES):  # somebody who tidies up may remove the directory between two of our steps
+        for _ in range(_TRIES):
             self._directory.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            self._directory.mkdir(mode=0o750, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                self._take()
-            if self.is_held():
+            with contextlib.suppress(FileExistsError, FileNotFoundError):  # either may be untrue a moment later
+                self._directory.mkdir(mode=0o750)
+            if self.try_acquire():
                 return
-            self.abandon()
-        raise FileNotFoundError(2, "the directory of the spool keeps vanishing", str(self._directory))
+        raise BlockingIOError(errno.EWOULDBLOCK, "another process holds the directory", str(self._directory))
 
     def try_acquire(self) -> bool:
         """Take the lock of a directory that exists; False if another process holds it or the directory is gone.
@@ -56,20 +57,21 @@ class DirectoryLock:
             OSError: The file could not be opened.
         """
         try:
-            self._take()
-        except (BlockingIOError, FileNotFoundError, NotADirectoryError):
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, FileNotFoundError):
+            self.abandon()
             return False
-        if self.is_held():
-            return True
-        self.abandon()
-        return False
+        if not self.is_held():  # whoever held it before has removed it
+            self.abandon()
+            return False
+        return True
 
     def release(self, *, remove: bool) -> None:
         """Give the lock back, and with `remove` the directory, too, if nothing but the lock is left in it."""
         try:
             if remove and self.is_held() and [path.name for path in self._directory.iterdir()] == [_NAME]:
-                self._path.unlink()
-                self._directory.rmdir()
+                self._remove()
             if self._fd >= 0:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)  # a child that never let go must not keep it for us
         finally:
@@ -81,10 +83,10 @@ class DirectoryLock:
         if fd >= 0:
             os.close(fd)
 
-    def _take(self) -> None:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640)
+    def _remove(self) -> None:
+        self._path.unlink()
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.abandon()
-            raise
+            self._directory.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):  # another one, with a lock made just now, tidies up
+                raise

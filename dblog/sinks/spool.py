@@ -179,7 +179,7 @@ class Spool:
     def _other_homes(self) -> list[Path]:
         if not self._directory.is_dir():
             return []
-        homes = (path for path in self._directory.iterdir() if _WRITER_ID.fullmatch(path.name))
+        homes = (path for path in self._directory.iterdir() if _WRITER_ID.fullmatch(path.name) and path.is_dir())
         return sorted(path for path in homes if path != self._home)
 
     def _adopt_from(self, home: Path, taken: list[Segment]) -> None:

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from dblog.errors import DatabaseError, NotMigrated, Unreachable
 from dblog.settings import DatabaseSettings
 from dblog.store.engine import connected, place, require_tables
+from dblog.store.layout import layout_of
 from dblog.store.migrate import require_server
 from dblog.store.names import Names
-from dblog.store.partitions import Partition, granularity_of, list_partitions, plan_ahead, server_now
+from dblog.store.partitions import Partition, list_partitions, plan_ahead, server_now
 
 State = Literal["ok", "warning", "error"]
 
@@ -53,11 +54,11 @@ def examine(settings: DatabaseSettings) -> tuple[Check, ...]:
 
 def _examine(connection: sa.Connection, names: Names, ahead: int) -> Iterator[Check]:
     try:
-        require_server(connection)
+        version = require_server(connection)
     except DatabaseError as error:
         yield Check("version", "error", str(error), "upgrade the server")
         return
-    yield Check("version", "ok", f"PostgreSQL {connection.dialect.server_version_info}")
+    yield Check("version", "ok", f"PostgreSQL {version}")
     try:
         require_tables(connection, names)
     except NotMigrated as error:
@@ -66,7 +67,7 @@ def _examine(connection: sa.Connection, names: Names, ahead: int) -> Iterator[Ch
     yield Check("migrated", "ok", f"{names.prefix}_* in the schema {names.schema}")
     yield from _rights(connection, names)
     partitions = list_partitions(connection, names)
-    granularity = granularity_of(connection, names)
+    granularity = layout_of(connection, names).partition_by
     missing = plan_ahead(partitions, server_now(connection), granularity, ahead)
     yield from _partitions(names, partitions, len(missing))
 
@@ -110,7 +111,7 @@ def _partitions(names: Names, partitions: tuple[Partition, ...], missing: int) -
     else:
         yield Check("partitions ahead", "ok", f"{sum(part.table == 'logs' for part in partitions)} partitions")
     for part in partitions:
-        parent = names.qualified(names.logs if part.table == "logs" else names.batches)
+        parent = names.qualified(names.of(part.table))
         if part.default:
             remedy = f"psql -c 'ALTER TABLE {parent} DETACH PARTITION {names.qualified(part.name)}'"
             yield Check("default partition", "warning", f"{part.name} keeps old partitions from going", remedy)

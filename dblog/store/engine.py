@@ -85,11 +85,11 @@ def reading(
         DatabaseError: As `connected`.
     """
     with keeping(settings) as (connection, names):
-        connection = connection.execution_options(postgresql_readonly=True)
+        readonly = connection.execution_options(postgresql_readonly=True)
         timeout = f"{round(statement_timeout * 1000)}ms"
-        connection.execute(sa.select(sa.func.set_config("statement_timeout", timeout, False)))
-        connection.commit()
-        yield connection, names
+        readonly.execute(sa.select(sa.func.set_config("statement_timeout", timeout, False)))
+        readonly.commit()
+        yield readonly, names
 
 
 def verbatim(statement: str) -> sa.TextClause:

@@ -6,7 +6,7 @@ An application may run migrations of its own in another thread, so nothing here 
 
 import io
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import psycopg
 import sqlalchemy as sa
@@ -23,10 +23,11 @@ from dblog.errors import DatabaseError, NotMigrated
 from dblog.faults import sqlstate_of
 from dblog.settings import IndexProfile, PartitionBy
 from dblog.store.engine import installed_revision, resolve_names, translate, use_utc, verbatim
-from dblog.store.names import Layout, Names
+from dblog.store.layout import Layout
+from dblog.store.names import Names
 from dblog.store.partitions import make_ahead, offsets_ahead
 
-OLDEST_SERVER = 15
+OLDEST_SERVER: Final = 15_00_00
 
 
 def scripts() -> Path:
@@ -160,15 +161,16 @@ def context_options(layout: Layout, destination: Literal["head", "base"]) -> dic
     }
 
 
-def require_server(connection: sa.Connection) -> None:
-    """Make sure that the server is of a supported version.
+def require_server(connection: sa.Connection) -> str:
+    """Make sure that the server is of a supported version; returns the version.
 
     Raises:
         DatabaseError: It is too old.
     """
-    major, *_ = connection.dialect.server_version_info or (0,)
-    if major < OLDEST_SERVER:
-        raise DatabaseError(f"PostgreSQL {major} is too old: dblog works with {OLDEST_SERVER} and later")
+    version = connection.scalar(sa.text("SHOW server_version"))
+    if int(connection.scalar(sa.text("SHOW server_version_num"))) < OLDEST_SERVER:
+        raise DatabaseError(f"PostgreSQL {version} is too old: dblog works with {OLDEST_SERVER // 10_000} and later")
+    return str(version)
 
 
 def require_schema(connection: sa.Connection, names: Names) -> None:
@@ -198,9 +200,7 @@ def drop_version_table(connection: sa.Connection, names: Names) -> None:
     sa.Table(names.version_table, sa.MetaData(schema=names.schema)).drop(connection, checkfirst=True)
 
 
-def _run(
-    connection: sa.Connection, layout: Layout, destination: Literal["head", "base"], found: str | None
-) -> None:
+def _run(connection: sa.Connection, layout: Layout, destination: Literal["head", "base"], found: str | None) -> None:
     options = context_options(layout, destination)
     try:
         options["script"].get_revisions(found or ())

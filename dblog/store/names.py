@@ -1,10 +1,12 @@
-"""The names of everything that dblog keeps in a database, and how it is laid out."""
+"""The names of everything that dblog keeps in a database."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from psycopg import sql
 
-from dblog.settings import IndexProfile, PartitionBy
+Table = Literal["logs", "batches"]
+"""The two partitioned tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Names:
     def batches(self) -> str:
         """The ledger: one row for each delivered batch."""
         return f"{self.prefix}_batches"
+
+    def of(self, table: Table) -> str:
+        """One of the two partitioned tables."""
+        return self.logs if table == "logs" else self.batches
 
     @property
     def settings(self) -> str:
@@ -47,12 +53,3 @@ class Names:
     def qualified(self, name: str) -> str:
         """One of the names with its schema in front, both quoted."""
         return sql.Identifier(self.schema, name).as_string(None)
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What a migration has to know: the names, the granularity of the partitions and the index profile."""
-
-    names: Names
-    partition_by: PartitionBy
-    indexes: IndexProfile

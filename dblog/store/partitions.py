@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -13,8 +12,8 @@ from dblog import defaults
 from dblog.faults import sqlstate_of
 from dblog.settings import PartitionBy
 from dblog.store.engine import verbatim
-from dblog.store.names import Names
-from dblog.store.schema import settings_table
+from dblog.store.layout import layout_of
+from dblog.store.names import Names, Table
 
 LOCK_ATTEMPTS = 5
 
@@ -31,7 +30,7 @@ class Partition:
     """A partition as the catalogue knows it."""
 
     name: str
-    table: Literal["logs", "batches"]
+    table: Table
     start: datetime | None
     """The first moment it holds; None for no bound."""
     end: datetime | None
@@ -73,9 +72,7 @@ def plan_ahead(
     return tuple(
         moment
         for moment in moments
-        if not all(
-            any(part.table == table and part.holds(moment) for part in known) for table in ("logs", "batches")
-        )
+        if not all(any(part.table == table and part.holds(moment) for part in known) for table in ("logs", "batches"))
     )
 
 
@@ -112,27 +109,6 @@ def server_now(connection: sa.Connection) -> datetime:
     return now.astimezone(UTC)
 
 
-def granularity_of(connection: sa.Connection, names: Names) -> PartitionBy:
-    """The granularity that the database holds for new partitions."""
-    table = settings_table(names)
-    value: PartitionBy = connection.execute(
-        sa.select(table.c.value).where(table.c.name == "partition_by")
-    ).scalar_one()
-    return value
-
-
-def set_granularity(connection: sa.Connection, names: Names, granularity: PartitionBy) -> bool:
-    """Let new partitions hold an hour, a day, a week or a month; returns whether that was a change."""
-    table = settings_table(names)
-    change = (
-        sa.update(table)
-        .where(table.c.name == "partition_by", table.c.value != granularity)
-        .values(value=granularity)
-    )
-    with connection.begin():
-        return connection.execute(change).rowcount > 0
-
-
 def make_ahead(connection: sa.Connection, names: Names, ahead: int) -> tuple[str, ...]:
     """Make the missing partitions of the next `ahead` periods, each in its own transaction.
 
@@ -145,7 +121,7 @@ def make_ahead(connection: sa.Connection, names: Names, ahead: int) -> tuple[str
         missing = plan_ahead(
             list_partitions(connection, names),
             server_now(connection),
-            granularity_of(connection, names),
+            layout_of(connection, names).partition_by,
             ahead,
         )
     made = (make_partition(connection, names, moment) for moment in missing)

@@ -6,7 +6,7 @@ a table that somebody detached in order to keep it.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -18,10 +18,10 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from dblog import defaults
 from dblog.errors import DblogError
 from dblog.store.engine import verbatim
-from dblog.store.names import Names
+from dblog.store.names import Names, Table
 from dblog.store.partitions import Partition, is_lock_timeout, list_partitions, server_now
 
-DETACH_TIMEOUT: Final = "10s"
+LOCK_TIMEOUT: Final = "10s"
 """A waiting DETACH CONCURRENTLY lets everybody pass, so it may wait for the queries that still read the partition."""
 
 FINALIZE_TIMEOUT: Final = "300ms"
@@ -29,13 +29,10 @@ FINALIZE_TIMEOUT: Final = "300ms"
 
 FINALIZE_ATTEMPTS: Final = 10
 
-EXPIRED: Final = ", expired"
-"""What is put behind the mark of a partition before it is detached."""
-
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """What a run of the retention has to do."""
+    """What the retention has to do."""
 
     due: tuple[Partition, ...]
     """Partitions whose last moment is older than the retention."""
@@ -43,14 +40,20 @@ class Expiry:
     """Partitions, due or not, whose detaching was begun and stands in the way of every other."""
     leftovers: tuple[str, ...]
     """Expired tables that were detached and not dropped."""
+    excessive: bool
+    """Whether more than two and more than half of the records' partitions are due: a clock or a number may be wrong."""
+
+    def __len__(self) -> int:
+        """The number of tables to deal with."""
+        return len(self.due) + len(self.pending) + len(self.leftovers)
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What became of one table."""
+    """What became of one table, or would."""
 
     name: str
-    action: Literal["dropped", "detached", "waiting"]
+    action: Literal["would drop", "dropped", "detached", "waiting"]
     rows: int = 0
     """The planner's estimate."""
     size: int = 0
@@ -64,172 +67,159 @@ def plan(partitions: Iterable[Partition], now: datetime, retention_days: int) ->
 
     The ledger is kept for `LEDGER_KEEP_DAYS`, as long as an undelivered batch may still come.
     """
-    keep = {
-        "logs": timedelta(days=retention_days),
-        "batches": timedelta(days=defaults.LEDGER_KEEP_DAYS),
-    }
+    keep = {"logs": timedelta(days=retention_days), "batches": timedelta(days=defaults.LEDGER_KEEP_DAYS)}
     return tuple(
-        part
-        for part in partitions
-        if part.ours and part.end is not None and part.end <= now - keep[part.table]
+        part for part in partitions if part.ours and part.end is not None and part.end <= now - keep[part.table]
     )
 
 
-def refuse_mass_removal(partitions: Iterable[Partition], due: Iterable[Partition]) -> None:
-    """Stop where more than half of the records' partitions would go: a clock or a number is probably wrong.
-
-    Raises:
-        DblogError: More than two, and more than half of them, are due.
-    """
+def is_excessive(partitions: Iterable[Partition], due: Iterable[Partition]) -> bool:
+    """Whether more than two, and more than half, of the records' partitions would go."""
     total = sum(part.table == "logs" for part in partitions)
     going = sum(part.table == "logs" for part in due)
-    if going > 2 and going * 2 > total:
-        raise DblogError(
-            f"{going} of {total} partitions would be dropped: check the retention and the server's clock, and use "
-            "--force where both are right"
-        )
+    return going > 2 and going * 2 > total
 
 
-def find_expired(connection: sa.Connection, names: Names, retention_days: int, *, force: bool = False) -> Expiry:
-    """Find what is to go, by the clock of the server.
-
-    Raises:
-        DblogError: More than half of the partitions are due and `force` is not given.
-    """
+def find_expired(connection: sa.Connection, names: Names, retention_days: int) -> Expiry:
+    """Find what is to go, by the clock of the server."""
     with connection.begin():
         partitions = list_partitions(connection, names)
         due = plan(partitions, server_now(connection), retention_days)
-        if not force:
-            refuse_mass_removal(partitions, due)
         return Expiry(
             due=tuple(part for part in due if not part.detaching),
             pending=tuple(part for part in partitions if part.detaching),
             leftovers=_leftovers(connection, names),
+            excessive=is_excessive(partitions, due),
         )
 
 
-def prune(connection: sa.Connection, names: Names, expiry: Expiry) -> Iterator[Removal]:
+def planned(expiry: Expiry) -> tuple[Removal, ...]:
+    """What `prune` would drop."""
+    due = tuple(Removal(part.name, "would drop", part.rows, part.size) for part in expiry.due)
+    return tuple(Removal(name, "would drop") for name in expiry.leftovers) + due
+
+
+def prune(connection: sa.Connection, names: Names, expiry: Expiry, *, force: bool = False) -> Iterator[Removal]:
     """Drop what has expired, one table after the other, and tell of each; nobody is kept waiting.
 
-    The connection is in autocommit mode afterwards.
+    The connection stays in autocommit mode.
 
     Raises:
-        DblogError: Another process is pruning these tables.
+        DblogError: More than half of the partitions would go and `force` is not given, or another process is pruning.
     """
+    if expiry.excessive and not force:
+        raise DblogError(
+            f"{len(expiry.due)} partitions would go, more than half of all: check the retention and the server's "
+            "clock, and use --force where both are right"
+        )
     connection = connection.execution_options(isolation_level="AUTOCOMMIT")
     with _alone(connection, names):
-        stuck: dict[str, tuple[int, ...]] = {}
+        yield from _Pruning(connection, names).run(expiry)
+
+
+class _Pruning:
+    """One run: every statement commits by itself, and none waits longer for a lock than it may."""
+
+    def __init__(self, connection: sa.Connection, names: Names) -> None:
+        self._connection = connection
+        self._names = names
+
+    def run(self, expiry: Expiry) -> Iterator[Removal]:
+        stuck: dict[str, Removal] = {}  # a table can have one pending detach only: the others wait for it
         for part in expiry.pending:
-            removal = _finalize(connection, names, part)
+            removal = self._finalize(part)
             if removal.action == "waiting":
-                stuck[part.table] = removal.blockers
+                stuck[part.table] = removal
             yield removal
-        for name in _leftovers(connection, names):
-            yield _drop(connection, names, name)
+        for name in _leftovers(self._connection, self._names):
+            yield self._drop(Removal(name, "dropped"))
         for part in expiry.due:
-            if part.table in stuck:  # a table can have one pending detach only
-                yield Removal(part.name, "waiting", part.rows, part.size, stuck[part.table])
+            intended = Removal(part.name, "dropped", part.rows, part.size)
+            if part.table in stuck:
+                yield replace(intended, action="waiting", blockers=stuck[part.table].blockers)
                 continue
-            removal = _detach(connection, names, part)
+            removal = self._detach(part, intended)
             if removal.action == "waiting":
-                stuck[part.table] = removal.blockers
+                stuck[part.table] = removal
             yield removal
 
+    def _finalize(self, part: Partition) -> Removal:
+        parent, child = self._names.qualified(self._names.of(part.table)), self._names.qualified(part.name)
+        done = Removal(part.name, "detached", part.rows, part.size)
+        statement = f"ALTER TABLE {parent} DETACH PARTITION {child} FINALIZE"
+        if self._execute(statement, FINALIZE_TIMEOUT, attempts=FINALIZE_ATTEMPTS):
+            return done
+        return self._waiting(done, parent, child)
 
-def _detach(connection: sa.Connection, names: Names, part: Partition) -> Removal:
-    parent, child = _parent(names, part), names.qualified(part.name)
-    mark = sql.Literal(_mark(connection, names, part.table)).as_string(None)
-    _lock_timeout(connection, DETACH_TIMEOUT)
-    try:
-        connection.execute(verbatim(f"COMMENT ON TABLE {child} IS {mark}"))
-        connection.execute(verbatim(f"ALTER TABLE {parent} DETACH PARTITION {child} CONCURRENTLY"))
-    except DBAPIError as error:
-        return _waiting(connection, error, part, parent, child)
-    return _drop(connection, names, part.name, part.rows, part.size)
-
-
-def _finalize(connection: sa.Connection, names: Names, part: Partition) -> Removal:
-    parent, child = _parent(names, part), names.qualified(part.name)
-    _lock_timeout(connection, FINALIZE_TIMEOUT)
-    try:
-        for attempt in Retrying(
-            retry=retry_if_exception(is_lock_timeout),
-            stop=stop_after_attempt(FINALIZE_ATTEMPTS),
-            wait=wait_random(0.1, 0.5),
-            reraise=True,
+    def _detach(self, part: Partition, intended: Removal) -> Removal:
+        parent, child = self._names.qualified(self._names.of(part.table)), self._names.qualified(part.name)
+        mark = sql.Literal(_expired_mark(self._connection, self._names, part.table)).as_string(None)
+        if not (
+            self._execute(f"COMMENT ON TABLE {child} IS {mark}", LOCK_TIMEOUT)
+            and self._execute(f"ALTER TABLE {parent} DETACH PARTITION {child} CONCURRENTLY", LOCK_TIMEOUT)
         ):
-            with attempt:
-                connection.execute(verbatim(f"ALTER TABLE {parent} DETACH PARTITION {child} FINALIZE"))
-    except DBAPIError as error:
-        return _waiting(connection, error, part, parent, child)
-    return Removal(part.name, "detached", part.rows, part.size)
+            return self._waiting(intended, parent, child)
+        return self._drop(intended)
+
+    def _drop(self, intended: Removal) -> Removal:
+        child = self._names.qualified(intended.name)
+        return intended if self._execute(f"DROP TABLE {child}", LOCK_TIMEOUT) else self._waiting(intended, child)
+
+    def _execute(self, statement: str, timeout: str, *, attempts: int = 1) -> bool:
+        """Run a statement; False if a lock that it needs could not be had in time."""
+        self._connection.execute(sa.select(sa.func.set_config("lock_timeout", timeout, False)))
+        try:
+            for attempt in Retrying(
+                retry=retry_if_exception(is_lock_timeout),
+                stop=stop_after_attempt(attempts),
+                wait=wait_random(0.1, 0.5),
+                reraise=True,
+            ):
+                with attempt:
+                    self._connection.execute(verbatim(statement))
+        except DBAPIError as error:
+            if not is_lock_timeout(error):
+                raise
+            return False
+        return True
+
+    def _waiting(self, intended: Removal, *tables: str) -> Removal:
+        found = self._connection.execute(_BLOCKERS, {"tables": list(tables)})
+        return replace(intended, action="waiting", blockers=tuple(found.scalars()))
 
 
-def _drop(connection: sa.Connection, names: Names, name: str, rows: int = 0, size: int = 0) -> Removal:
-    child = names.qualified(name)
-    _lock_timeout(connection, DETACH_TIMEOUT)
-    try:
-        connection.execute(verbatim(f"DROP TABLE {child}"))
-    except DBAPIError as error:
-        if not is_lock_timeout(error):
-            raise
-        return Removal(name, "waiting", rows, size, _blockers(connection, child))
-    return Removal(name, "dropped", rows, size)
+# Who holds a lock on one of the tables, and who holds a snapshot for which an expired partition has to stay.
+_BLOCKERS = sa.text(
+    """
+    SELECT pid FROM pg_locks JOIN unnest(CAST(:tables AS text[])) AS held ON relation = to_regclass(held)
+    WHERE granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND pid <> pg_backend_pid()
+    UNION
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+    ORDER BY pid
+    """
+)
 
-
-def _waiting(connection: sa.Connection, error: DBAPIError, part: Partition, *tables: str) -> Removal:
-    if not is_lock_timeout(error):
-        raise error
-    return Removal(part.name, "waiting", part.rows, part.size, _blockers(connection, *tables))
-
-
-def _blockers(connection: sa.Connection, *tables: str) -> tuple[int, ...]:
-    """Who holds a lock on one of the tables; if nobody does, who holds a snapshot."""
-    pids = connection.execute(
-        sa.text(
-            "SELECT DISTINCT pid FROM pg_locks JOIN unnest(CAST(:tables AS text[])) AS t ON relation = to_regclass(t) "
-            "WHERE granted AND pid <> pg_backend_pid()"
-        ),
-        {"tables": list(tables)},
-    ).scalars()
-    holders = tuple(pids)
-    if holders:
-        return holders
-    return tuple(
-        connection.execute(
-            sa.text(
-                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_xmin IS NOT NULL "
-                "AND pid <> pg_backend_pid()"
-            )
-        ).scalars()
-    )
+_LEFTOVERS = sa.text(
+    """
+    SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE nspname = :schema AND relkind = 'r' AND NOT relispartition
+      AND obj_description(pg_class.oid, 'pg_class') = ANY (CAST(:marks AS text[]))
+    ORDER BY relname
+    """
+)
 
 
 def _leftovers(connection: sa.Connection, names: Names) -> tuple[str, ...]:
-    marks = [_mark(connection, names, table) for table in ("logs", "batches")]
-    found = connection.execute(
-        sa.text(
-            "SELECT relname FROM pg_class WHERE relnamespace = CAST(:schema AS regnamespace) AND relkind = 'r' "
-            "AND NOT relispartition AND obj_description(oid, 'pg_class') = ANY (:marks) ORDER BY relname"
-        ),
-        {"schema": sql.Identifier(names.schema).as_string(None), "marks": marks},
-    )
-    return tuple(found.scalars())
+    marks = [_expired_mark(connection, names, table) for table in ("logs", "batches")]
+    return tuple(connection.execute(_LEFTOVERS, {"schema": names.schema, "marks": marks}).scalars())
 
 
-def _mark(connection: sa.Connection, names: Names, table: str) -> str:
-    """The comment of an expired partition: the server quotes the parent's name as `make_partition` did."""
-    parent = names.logs if table == "logs" else names.batches
-    quoted = connection.scalar(sa.select(sa.func.format("dblog partition of %I.%I", names.schema, parent)))
-    return f"{quoted}{EXPIRED}"
-
-
-def _parent(names: Names, part: Partition) -> str:
-    return names.qualified(names.logs if part.table == "logs" else names.batches)
-
-
-def _lock_timeout(connection: sa.Connection, value: str) -> None:
-    connection.execute(sa.select(sa.func.set_config("lock_timeout", value, False)))
+def _expired_mark(connection: sa.Connection, names: Names, table: Table) -> str:
+    """The comment of an expired partition; the server quotes the parent's name as `make_partition` had it quoted."""
+    mark = sa.func.format("dblog partition of %I.%I, expired", names.schema, names.of(table))
+    return str(connection.scalar(sa.select(mark)))
 
 
 @contextmanager

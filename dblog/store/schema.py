@@ -136,6 +136,4 @@ def _column(column: columns.Column) -> sa.Column[Any]:
     filled = _FILLED_IN.get(column.name)
     if isinstance(filled, sa.Identity):
         return sa.Column(column.name, type_, filled.copy(), nullable=column.nullable, comment=column.comment)
-    return sa.Column(
-        column.name, type_, server_default=filled, nullable=column.nullable, comment=column.comment
-    )
+    return sa.Column(column.name, type_, server_default=filled, nullable=column.nullable, comment=column.comment)

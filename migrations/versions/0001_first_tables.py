@@ -71,7 +71,7 @@ DECLARE
 BEGIN
     IF at IS NULL OR at < clock_timestamp() - interval '401 days' OR at > clock_timestamp() + interval '32 days' THEN
         RAISE EXCEPTION USING ERRCODE = '22008',
-            MESSAGE = 'partitions are made from 400 days before to 31 days after now, not for ' || coalesce(at::text, 'NULL');
+            MESSAGE = format('partitions are made from 400 days before to 31 days after now, not for %s', at);
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended({lock}, 0));
     FOREACH parent IN ARRAY ARRAY[{batches}, {logs}]::regclass[] LOOP
@@ -116,10 +116,8 @@ BEGIN
             copies := copies + 1;
             part := stem || '_' || copies;
         END LOOP;
-        EXECUTE format('CREATE TABLE %s.%I (LIKE %s INCLUDING ALL EXCLUDING IDENTITY)',
-                       home, part, parent);
-        EXECUTE format('COMMENT ON TABLE %s.%I IS %L',
-                       home, part, format('dblog partition of %s', parent));
+        EXECUTE format('CREATE TABLE %s.%I (LIKE %s INCLUDING ALL EXCLUDING IDENTITY)', home, part, parent);
+        EXECUTE format('COMMENT ON TABLE %s.%I IS %L', home, part, format('dblog partition of %s', parent));
         EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s.%I FOR VALUES FROM (%L) TO (%L)',
                        parent, home, part, starts, ends);
         answer := part;
@@ -175,13 +173,9 @@ def _create_logs(operations: Operations, names: Any, indexes: str) -> None:
         _optional("exception_type", sa.Text(), "The qualified name of the exception's class"),
         _optional("exception", sa.Text(), "The traceback"),
         _optional("stack_info", sa.Text(), "The stack of the call, where stack_info=True asked for it"),
-        _optional(
-            "extra_data", postgresql.JSONB(), "What extra={...} carried, without the values of secret keys"
-        ),
+        _optional("extra_data", postgresql.JSONB(), "What extra={...} carried, without the values of secret keys"),
         _column("message", sa.Text(), "The message, with its arguments merged in"),
-        _column(
-            "id", sa.BigInteger(), "Counts the rows in the order of their arrival", sa.Identity(always=False)
-        ),
+        _column("id", sa.BigInteger(), "Counts the rows in the order of their arrival", sa.Identity(always=False)),
         _column("created_at", moment, "When the row was inserted, by the clock of the server", default="now()"),
         sa.PrimaryKeyConstraint("timestamp", "id", name=f"{names.logs}_pkey"),
         schema=names.schema,
@@ -190,9 +184,7 @@ def _create_logs(operations: Operations, names: Any, indexes: str) -> None:
     )
     for suffix, keys in INDEXES[indexes].items():
         where = sa.text("level_no >= 30") if suffix == "warnings" else None
-        operations.create_index(
-            f"{names.logs}_{suffix}", names.logs, keys, schema=names.schema, postgresql_where=where
-        )
+        operations.create_index(f"{names.logs}_{suffix}", names.logs, keys, schema=names.schema, postgresql_where=where)
 
 
 def _create_batches(operations: Operations, names: Any) -> None:
@@ -203,9 +195,7 @@ def _create_batches(operations: Operations, names: Any) -> None:
         _column("writer_id", sa.Uuid(), "The writer: one handler in one process"),
         _column("batch_seq", sa.BigInteger(), "The batch of that writer, counted from 1 without gaps"),
         _column("rows_stored", sa.Integer(), "Rows of the batch in the table"),
-        _column(
-            "rows_rejected", sa.Integer(), "Rows of the batch that PostgreSQL refused, set aside by the writer"
-        ),
+        _column("rows_rejected", sa.Integer(), "Rows of the batch that PostgreSQL refused, set aside by the writer"),
         _optional("time_from", moment, "The smallest timestamp among the rows"),
         _optional("time_to", moment, "The largest timestamp among the rows"),
         _column("accepted", sa.BigInteger(), "Records that the writer had accepted when the batch was formed"),
@@ -219,9 +209,7 @@ def _create_batches(operations: Operations, names: Any) -> None:
             "The transaction: what `dblog tail -f` follows, so that late commits are seen",
             default="pg_current_xact_id()",
         ),
-        _column(
-            "created_at", moment, "When the batch was delivered, by the clock of the server", default="now()"
-        ),
+        _column("created_at", moment, "When the batch was delivered, by the clock of the server", default="now()"),
         sa.PrimaryKeyConstraint("birth_day", "writer_id", "batch_seq", name=f"{names.batches}_pkey"),
         schema=names.schema,
         comment="The ledger: one row for each batch that was delivered, partitioned by its day of birth",
@@ -258,9 +246,7 @@ def _create_function(operations: Operations, names: Any) -> None:
     literals = {key: sql.Literal(text).as_string(None) for key, text in texts.items()}
     _run(
         operations,
-        MAKE_PARTITION.strip().format(
-            function=function, settings=names.qualified(names.settings), **literals
-        ),
+        MAKE_PARTITION.strip().format(function=function, settings=names.qualified(names.settings), **literals),
     )
     _run(operations, f"REVOKE ALL ON FUNCTION {function}(timestamptz) FROM PUBLIC")
     _run(operations, f"COMMENT ON FUNCTION {function}(timestamptz) IS {literals['comment']}")

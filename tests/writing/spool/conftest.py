@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def make_spool(tmp_path: Path, troubles: list[Trouble]) -> Iterator[Callable[...
     """A function that makes the spool of a writer below `tmp_path / "spool"`."""
     made: list[Spool] = []
 
-    def make(writer: int = 1, *, directory: Path | None = None, target: str = "here", **options: int) -> Spool:
+    def make(writer: int = 1, *, directory: Path | None = None, target: str = "here", **options: Any) -> Spool:
         place = tmp_path / "spool" if directory is None else directory
         spool = Spool(place, writer_id=f"{writer:032x}", target=target, report=troubles.append, **options)
         made.append(spool)

@@ -1,0 +1,75 @@
+"""`dblog query`: the newest records that match a filter."""
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import chain, islice
+
+import click
+import sqlalchemy as sa
+
+from dblog.cli.options import with_output, with_selection, with_settings
+from dblog.cli.render import FORMS, Style, printable, write
+from dblog.errors import UsageError
+from dblog.reading.filters import Filter
+from dblog.reading.query import Query, newest, records
+from dblog.reading.window import Window, ago, show
+from dblog.settings import Settings
+from dblog.store.engine import reading
+from dblog.store.schema import logs_table
+
+
+@click.command("query")
+@with_settings
+@with_selection
+@with_output(list(FORMS))
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="The newest N; 0 for all."
+)
+def command(settings: Settings, term: Filter, window: Window, timeout: float, style: Style, limit: int) -> None:
+    r"""Print the newest records that match FILTER, oldest first.
+
+    Terms of a FILTER must all be true; put it in single quotes, and after -- if it begins with a dash:
+
+    \b
+      'level>=warning logger:app.db.* "connection reset" -healthz'
+      'extra.user_id:42 (host:web-1,web-2 OR service:api*)'
+
+    \b
+    text             in the message or the exception, whatever its case
+    field:value      equal; * stands for any text, field:* for any value
+    field:a,b        one of several
+    field>=value     also > <= <, for levels and numbers
+    -term            not; OR and parentheses combine terms
+
+    Fields: level logger service host pid thread task module function file line path exception exception_type stack
+    message trace span writer batch id, and extra.<key>.
+    """
+    if style.form == "table" and not limit:
+        raise UsageError("--output: 'table' must know all its rows; accepted with -n 0: text, json, jsonl, csv")
+    answer(settings, Query(term, window, limit), style, timeout)
+
+
+def answer(settings: Settings, query: Query, style: Style, timeout: float) -> None:
+    """Print the records of a query; say on stderr what was searched if there are none."""
+    with reading(settings.database, statement_timeout=timeout) as (connection, names):
+        logs = logs_table(names)
+        found = records(connection, logs, query)
+        first = list(islice(found, 1))
+        if first or style.form not in ("text", "table"):
+            write(FORMS[style.form](chain(first, found), style))
+        if not first:
+            sys.stdout.flush()
+            for line in _nothing_found(connection, logs, query.window, style):
+                sys.stderr.write(f"dblog: {printable(line)}\n")
+
+
+def _nothing_found(connection: sa.Connection, logs: sa.Table, window: Window, style: Style) -> Iterator[str]:
+    now = datetime.now(UTC)
+    until = "now" if window.until > now else show(window.until, style.zone)
+    yield f"no record matches from {show(window.since, style.zone)} to {until}"
+    latest = newest(connection, logs)
+    if latest is None:
+        yield f"the table {logs.name} is empty"
+    else:
+        yield f"the newest record of {logs.name} is of {show(latest, style.zone)}, {ago(latest, now)}"

@@ -1,0 +1,32 @@
+"""How the tables of one installation are laid out, as the database itself remembers it."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from dblog.settings import IndexProfile, PartitionBy
+from dblog.store.names import Names
+from dblog.store.schema import settings_table
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a migration has to know."""
+
+    names: Names
+    partition_by: PartitionBy
+    """What one new partition of the records holds."""
+    indexes: IndexProfile
+
+
+def layout_of(connection: sa.Connection, names: Names) -> Layout:
+    """Read the layout of tables that are there."""
+    table = settings_table(names)
+    stored = {row.name: row.value for row in connection.execute(sa.select(table.c.name, table.c.value))}
+    return Layout(names, stored["partition_by"], stored["indexes"])
+
+
+def set_partition_by(connection: sa.Connection, names: Names, partition_by: PartitionBy) -> None:
+    """Let every new partition hold an hour, a day, a week or a month; those that are there stay as they are."""
+    table = settings_table(names)
+    connection.execute(sa.update(table).where(table.c.name == "partition_by").values(value=partition_by))
