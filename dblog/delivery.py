@@ -59,6 +59,7 @@ class Delivery:
 
     Args:
         writer_id: The writer whose own batches are counted; those that it adopted are not.
+        place: Where the database is, for announcements.
         database: Where batches belong.
         spool: Where they wait meanwhile; None for nowhere.
         stderr: Where they go when nothing else is left.
@@ -69,6 +70,7 @@ class Delivery:
     def __init__(
         self,
         writer_id: str,
+        place: str,
         database: DatabaseSink,
         spool: Spool | None,
         stderr: StderrSink,
@@ -79,6 +81,7 @@ class Delivery:
         self.pacing = pacing
         self.spool = spool
         self._writer_id = writer_id
+        self._place = place
         self._database = database
         self._stderr = stderr
         self._announcer = announcer
@@ -119,6 +122,8 @@ class Delivery:
         with self.tally.lock:
             self.tally.dropped.update(dropped)
             self.tally.printed.update(Counter(batch.levels) - dropped)
+        if rows:
+            self._announcer.announce("given up", f"{len(rows)} records will not be in the database at {self._place}")
 
     def replay(self, now: float) -> bool:
         """Try the oldest batch of the spool; False where nothing waits or the try failed."""
@@ -146,7 +151,7 @@ class Delivery:
     def _succeeded(self, batch: Batch, rejected: list[Rejected]) -> None:
         if self.pacing.failures:
             self._announcer.forget("database")
-            self._announcer.announce("database back", "the database takes records again")
+            self._announcer.announce("database back", f"the database at {self._place} takes records again")
         self.pacing.succeeded()
         refused = Counter(_level_of(each.row) for each in rejected)
         own = batch.key.writer_id == self._writer_id
@@ -168,7 +173,7 @@ class Delivery:
             self.tally.failures += 1
             self.tally.last_error = reason
         self._announcer.forget("database back")
-        self._announcer.announce("database", f"the database does not take records, they wait: {reason}")
+        self._announcer.announce("database", f"the database at {self._place} does not take records: {reason}")
 
     def _look_ahead(self, now: float) -> None:
         if now < self._next_look_ahead:

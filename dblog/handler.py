@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from dblog import defaults, processes
 from dblog.cells import Cell, Cells
+from dblog.errors import ConfigurationError
 from dblog.linequeue import LINE_OVERHEAD, LineQueue
 from dblog.row import RowEncoder
 from dblog.selflog import Announcer
@@ -88,6 +89,8 @@ class DatabaseLogHandler(logging.Handler):
         close_timeout: float = defaults.CLOSE_TIMEOUT,
         console_level: int | None = None,
     ) -> None:
+        if os.name == "nt":
+            raise ConfigurationError("dblog does not work on Windows: it needs poll() and flock(); use Linux or macOS")
         arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         from dblog.config import handler_settings  # pydantic comes with the first handler, not with `import dblog`
 
@@ -99,6 +102,7 @@ class DatabaseLogHandler(logging.Handler):
     def _assemble(self) -> None:
         """Make all that belongs to one process: identity, queue, connection (not yet opened), worker (not started)."""
         from dblog.delivery import Delivery
+        from dblog.location import place
         from dblog.pacing import Pacing
         from dblog.sinks.postgres import PostgresSink
         from dblog.sinks.stderr import StderrSink
@@ -131,6 +135,7 @@ class DatabaseLogHandler(logging.Handler):
         )
         self._delivery = Delivery(
             self._queue.writer_id,
+            place(self._database.conninfo),
             self._database,
             self._spool(),
             StderrSink(chosen.console_level),
@@ -146,16 +151,13 @@ class DatabaseLogHandler(logging.Handler):
         chosen = self.settings
         if chosen.spool_dir is None:
             return None
-        from psycopg.conninfo import conninfo_to_dict
-
+        from dblog.location import target
         from dblog.sinks.spool import Spool
 
-        place = conninfo_to_dict(chosen.dsn.get_secret_value())
-        where = [place.get(key, "") for key in ("service", "host", "port", "dbname")]
         return Spool(
             chosen.spool_dir,
             writer_id=self._queue.writer_id,
-            target="/".join(map(str, [*where, chosen.schema_name or "", chosen.table_prefix])),
+            target=target(chosen.dsn.get_secret_value(), chosen.schema_name, chosen.table_prefix),
             report=lambda trouble: self._announcer.announce("spool", f"{trouble.path}: {trouble.reason}"),
         )
 

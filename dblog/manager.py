@@ -15,6 +15,7 @@ from dblog.selflog import Announcer
 if TYPE_CHECKING:
     from dblog.settings import ConsoleSettings, Settings
 
+
 class LoggerManager:
     """Attaches handlers to the root logger, sets levels per component, and undoes all of it at the end.
 

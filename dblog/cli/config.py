@@ -16,7 +16,7 @@ from dblog.cli.options import location_options, settings_from
 from dblog.cli.render import printable
 from dblog.config import DEFAULT_PATH, ENVIRONMENT_PREFIX
 from dblog.errors import ConfigurationError
-from dblog.settings import Section, Settings
+from dblog.settings import Section
 
 HIDDEN: Final = "********"
 SECRET_PARTS: Final = frozenset({"password", "sslpassword", "oauth_client_secret"})
@@ -78,23 +78,20 @@ def _shown(section: Section) -> dict[str, Any]:
 
 
 def _plain(name: str, value: object) -> object:
-    if isinstance(value, Section):
-        return _shown(value)
-    if name == "level" and isinstance(value, int):
-        return _level_name(value)
-    if isinstance(value, dict):
-        return {key: _level_name(level) for key, level in value.items()}
-    if isinstance(value, SecretStr):
-        return _hidden(value.get_secret_value()) if name == "dsn" else HIDDEN
-    if isinstance(value, tuple):
-        return list(value)
-    return (
-        str(value)
-        if isinstance(value, Path)
-        else int(value)
-        if isinstance(value, int) and not isinstance(value, bool)
-        else value
-    )
+    match value:
+        case Section():
+            return _shown(value)
+        case SecretStr():
+            return _hidden(value.get_secret_value()) if name == "dsn" else HIDDEN
+        case dict():
+            return {key: _level_name(level) for key, level in value.items()}
+        case tuple():
+            return list(value)
+        case Path():
+            return str(value)
+        case int() if not isinstance(value, bool):
+            return _level_name(value) if name == "level" else int(value)
+    return value
 
 
 def _level_name(level: int) -> str | int:
@@ -107,4 +104,4 @@ def _hidden(dsn: str) -> str:
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
     parts = conninfo_to_dict(dsn)
-    return make_conninfo(**{key: HIDDEN if key in SECRET_PARTS else value for key, value in parts.items()})
+    return make_conninfo(**{key: HIDDEN if key in SECRET_PARTS else str(value) for key, value in parts.items()})

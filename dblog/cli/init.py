@@ -77,9 +77,10 @@ def _adapt(connection: sa.Connection, names: Names, wanted: Wanted) -> Layout:
 
 def _report(layout: Layout, *, changed: bool, made: int) -> None:
     names = layout.names
+    state = f"now at revision {SCHEMA_REVISION}" if changed else "up to date"
     click.echo(
-        f"{names.prefix}_* in the schema {names.schema}: {f'now at revision {SCHEMA_REVISION}' if changed else 'up to date'}; partitions by "
-        f"{layout.partition_by}, {made} made; indexes: {layout.indexes}"
+        f"{names.prefix}_* in the schema {names.schema}: {state}; partitions by {layout.partition_by}, {made} made; "
+        f"indexes: {layout.indexes}"
     )
 
 

@@ -27,7 +27,7 @@ from dblog.store.schema import logs_table
     "-n", "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="The newest N; 0 for all."
 )
 def command(settings: Settings, term: Filter, window: Window, timeout: float, style: Style, limit: int) -> None:
-    r"""Print the newest records that match FILTER, oldest first.
+    """Print the newest records that match FILTER, oldest first.
 
     Terms of a FILTER must all be true; put it in single quotes, and after -- if it begins with a dash:
 
@@ -44,7 +44,7 @@ def command(settings: Settings, term: Filter, window: Window, timeout: float, st
 
     Fields: level logger service host pid thread task module function file line path exception exception_type stack
     message trace span writer batch id, and extra.<key>.
-    """
+    """  # noqa: D301 - click knows a paragraph to be left alone by the character itself
     if style.form == "table" and not limit:
         raise UsageError("--output: 'table' must know all its rows; accepted with -n 0: text, json, jsonl, csv")
     answer(settings, Query(term, window, limit), style, timeout)

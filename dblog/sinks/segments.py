@@ -184,7 +184,7 @@ class Segment:
     def _is_linked(self) -> bool:
         try:
             return os.path.samestat(os.fstat(self._fd), self.path.stat())
-        except FileNotFoundError:
+        except OSError:
             return False
 
     def _cut_back(self) -> None:

@@ -188,17 +188,21 @@ class Spool:
             return
         try:
             for path in _segment_paths(home):
-                segment = Segment.find(path, self._header)
+                segment = self._find(path)
                 if segment is not None:
-                    self._take_over(segment)
+                    self._hold()
+                    segment.move(self._next_path())
+                    self._backlog.add(segment)
                     taken.append(segment)
         finally:
             lock.release(remove=True)
 
-    def _take_over(self, segment: Segment) -> None:
-        self._hold()
-        segment.move(self._next_path())
-        self._backlog.add(segment)
+    def _find(self, path: Path) -> Segment | None:
+        try:
+            return Segment.find(path, self._header)
+        except OSError as error:
+            self._report(Trouble(path, f"could not be read: {error.strerror}", {}))
+            return None
 
 
 def _segment_paths(home: Path) -> list[Path]:

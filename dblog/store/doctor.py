@@ -7,8 +7,9 @@ from typing import Final, Literal
 import sqlalchemy as sa
 
 from dblog.errors import DatabaseError, NotMigrated, Unreachable
+from dblog.location import place
 from dblog.settings import DatabaseSettings
-from dblog.store.engine import connected, place, require_tables
+from dblog.store.engine import connected, require_tables
 from dblog.store.layout import layout_of
 from dblog.store.migrate import require_server
 from dblog.store.names import Names
@@ -43,7 +44,7 @@ def examine(settings: DatabaseSettings) -> tuple[Check, ...]:
     checks: list[Check] = []
     try:
         with connected(settings) as (connection, names):
-            checks.append(Check("reachable", "ok", place(settings)))
+            checks.append(Check("reachable", "ok", f"PostgreSQL at {place(settings.conninfo())}"))
             checks.extend(_examine(connection, names, settings.partitions_ahead))
     except Unreachable as error:
         checks.append(Check("reachable", "error", str(error), "start the server, or correct database.dsn"))

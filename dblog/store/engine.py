@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from dblog import defaults
 from dblog.columns import SCHEMA_REVISION
-from dblog.errors import ConfigurationError, DatabaseError, NotMigrated, Unreachable
+from dblog.errors import DatabaseError, NotMigrated, Unreachable
 from dblog.faults import describe, sqlstate_of
+from dblog.location import place
 from dblog.settings import DatabaseSettings
 from dblog.store.names import Names
 
@@ -20,12 +20,8 @@ _MISSING = ("42P01", "42883", "3F000")
 
 
 def open_engine(settings: DatabaseSettings, *, application_name: str) -> sa.Engine:
-    """Make an engine without a pool whose sessions speak UTC and ISO dates.
-
-    Raises:
-        ConfigurationError: The connection string cannot be parsed.
-    """
-    conninfo = _conninfo(settings)
+    """Make an engine without a pool whose sessions speak UTC and ISO dates."""
+    conninfo = settings.conninfo()
 
     def connect() -> psycopg.Connection:
         connection = psycopg.connect(
@@ -111,12 +107,27 @@ def resolve_names(connection: sa.Connection, schema: str | None, prefix: str) ->
 
 
 def installed_revision(connection: sa.Connection, names: Names) -> str | None:
-    """The revision of the tables; None where there are none."""
+    """The revision of the tables; None where there are none.
+
+    Raises:
+        DatabaseError: The role may not look into the schema.
+    """
+    lacking = connection.scalar(_WITHOUT_USAGE, {"schema": names.schema})
+    if lacking:
+        raise DatabaseError(
+            f"the role {lacking} lacks USAGE on the schema {names.schema}: grant it; what else a role needs is at the "
+            "end of what `dblog init --sql` prints"
+        )
     version = names.qualified(names.version_table)
     if connection.scalar(sa.select(sa.func.to_regclass(version))) is None:
         return None
     table = sa.table(names.version_table, sa.column("version_num", sa.Text), schema=names.schema)
     return connection.scalar(sa.select(table.c.version_num))
+
+
+_WITHOUT_USAGE = sa.text(
+    "SELECT current_user FROM pg_namespace WHERE nspname = :schema AND NOT has_schema_privilege(oid, 'USAGE')"
+)
 
 
 def require_tables(connection: sa.Connection, names: Names) -> None:
@@ -142,7 +153,7 @@ def clear_errors(settings: DatabaseSettings) -> Iterator[None]:
     try:
         yield
     except (DBAPIError, psycopg.Error) as error:
-        raise translate(error, place(settings)) from None
+        raise translate(error, f"PostgreSQL at {place(settings.conninfo())}") from None
 
 
 def translate(error: DBAPIError | psycopg.Error, where: str) -> DatabaseError:
@@ -155,23 +166,3 @@ def translate(error: DBAPIError | psycopg.Error, where: str) -> DatabaseError:
     if lost or state is None or state.startswith(("08", "28", "3D", "53", "57P")):
         return Unreachable(line)
     return DatabaseError(line)
-
-
-def place(settings: DatabaseSettings) -> str:
-    """Where the database is, for messages: role, host, port and name, never the password."""
-    known = conninfo_to_dict(_conninfo(settings))
-    role = f"{known['user']}@" if known.get("user") else ""
-    host = known.get("host") or known.get("hostaddr") or "the local server"
-    port = f":{known['port']}" if known.get("port") else ""
-    name = f"/{known['dbname']}" if known.get("dbname") else ""
-    return f"PostgreSQL at {role}{host}{port}{name}"
-
-
-def _conninfo(settings: DatabaseSettings) -> str:
-    try:
-        return settings.conninfo()
-    except psycopg.ProgrammingError:
-        raise ConfigurationError(
-            "database.dsn: is not a connection string; accepted: postgresql://user:password@host:port/database "
-            "or key=value pairs"
-        ) from None

@@ -185,9 +185,8 @@ def require_schema(connection: sa.Connection, names: Names) -> None:
         if not connection.scalar(sa.select(sa.func.has_database_privilege(database, "CREATE"))):
             raise DatabaseError(_refused(connection, names, "CREATE on the database, to make that schema"))
         connection.execute(sa.schema.CreateSchema(names.schema))
-    for right in ("USAGE", "CREATE"):
-        if not connection.scalar(sa.select(sa.func.has_schema_privilege(names.schema, right))):
-            raise DatabaseError(_refused(connection, names, f"{right} on that schema"))
+    if not connection.scalar(sa.select(sa.func.has_schema_privilege(names.schema, "CREATE"))):
+        raise DatabaseError(_refused(connection, names, "CREATE on that schema"))
 
 
 def lock(connection: sa.Connection, name: str) -> None:

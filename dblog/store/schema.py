@@ -57,12 +57,8 @@ _TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
 }
 
 
-_FILLED_IN: Final[dict[str, sa.Identity | sa.TextClause]] = {
-    "id": sa.Identity(always=False),
-    "created_at": sa.text("now()"),
-    "xact_id": sa.text("pg_current_xact_id()"),
-}
-"""What the server puts into the columns that no writer names."""
+_FILLED_IN: Final = {"created_at": "now()", "xact_id": "pg_current_xact_id()"}
+"""What the server puts into columns that no writer names; `id` is an identity."""
 
 
 def build_metadata(names: Names, indexes: IndexProfile) -> sa.MetaData:
@@ -134,6 +130,11 @@ def _add_settings(metadata: sa.MetaData, names: Names) -> sa.Table:
 def _column(column: columns.Column) -> sa.Column[Any]:
     type_ = sa.Text(collation="C") if column.name in SORTED_BY_BYTES else _TYPES[column.type]
     filled = _FILLED_IN.get(column.name)
-    if isinstance(filled, sa.Identity):
-        return sa.Column(column.name, type_, filled.copy(), nullable=column.nullable, comment=column.comment)
-    return sa.Column(column.name, type_, server_default=filled, nullable=column.nullable, comment=column.comment)
+    return sa.Column(
+        column.name,
+        type_,
+        *([sa.Identity(always=False)] if column.name == "id" else []),
+        server_default=sa.text(filled) if filled else None,
+        nullable=column.nullable,
+        comment=column.comment,
+    )

@@ -22,7 +22,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 def work(name):
     for number in range(each):
-        logger.info("record %d of thread %d", number, name, extra={"number": number, "thread": name})
+        logger.info("record %d of thread %d", number, name, extra={"number": number, "worker": name})
 
 workers = [threading.Thread(target=work, args=(name,)) for name in range(threads)]
 for worker in workers:

@@ -129,11 +129,11 @@ def test_files_are_for_the_owner_and_the_group(make_spool: MakeSpool, make_batch
 def test_the_limit_is_kept(make_spool: MakeSpool, make_batch: MakeBatch, home: Path, header: bytes) -> None:
     """A batch that would exceed `max_bytes` is refused by name, and taken as soon as there is room again."""
     size = len(header) + len(frames.encode(make_batch(1), header))
-    spool = make_spool(max_bytes=2 * size, segment_bytes=1)
+    spool = make_spool(max_bytes=2 * size + 9, segment_bytes=1)
     taken = [make_batch(1), make_batch(2)]
     for batch in taken:
         spool.append(batch)
-    with pytest.raises(SpoolFull, match=f"its limit of {2 * size} bytes") as full:
+    with pytest.raises(SpoolFull, match=f"its limit of {2 * size + 9} bytes") as full:
         spool.append(make_batch(3))
     assert full.value.errno == errno.EDQUOT
     assert segments(home) == ["00000001.seg", "00000002.seg"]
@@ -226,3 +226,28 @@ def test_too_many_open_files_are_waited_out(make_spool: MakeSpool, make_batch: M
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     spool.append(make_batch(2))
     assert list(drain(spool)) == [make_batch(1), make_batch(2)]
+
+
+def test_a_directory_has_one_owner(make_spool: MakeSpool, make_batch: MakeBatch) -> None:
+    """A second spool of the same writer cannot append, and does the first one no harm."""
+    owner, second = make_spool(), make_spool()
+    owner.append(make_batch(1))
+    with pytest.raises(BlockingIOError, match="another process holds the directory"):
+        second.append(make_batch(2))
+    second.close()
+    assert list(drain(owner)) == [make_batch(1)]
+
+
+def test_what_cannot_be_deleted_is_delivered_and_reported(
+    make_spool: MakeSpool, make_batch: MakeBatch, home: Path, troubles: list[Trouble]
+) -> None:
+    """A segment whose file cannot be deleted does not stop replay: all batches come, and what remains is reported."""
+    spool = make_spool(segment_bytes=1)
+    for seq in (1, 2):
+        spool.append(make_batch(seq))
+    assert spool.oldest() == make_batch(1)
+    (home / "00000001.seg").unlink()
+    (home / "00000001.seg").mkdir()
+    assert list(drain(spool)) == [make_batch(1), make_batch(2)]
+    assert [(trouble.path, trouble.levels) for trouble in troubles] == [(home / "00000001.seg", {})]
+    assert "could not be removed" in troubles[0].reason

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,16 @@ for seq in range(1, 4):
     mine.append(batch(writer, seq))
 print("ready", flush=True)
 sys.stdin.readline()
+"""
+
+STEADY_WRITER = """
+writer, mine = spool(2)
+print("ready", flush=True)
+seq = 0
+while True:
+    seq += 1
+    mine.append(Batch(BatchKey("2026-11-21", writer, seq), b"row\\n" * 2000 * (seq % 7), {20: 1}, None, None, seq))
+    print(seq, flush=True)
 """
 
 ADOPTER = """
@@ -88,6 +99,20 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
+@pytest.fixture
+def closed_home() -> Iterator[Path]:
+    """A writer's directory that this process cannot enter; root gives up its rights until the end of the test."""
+    before = os.geteuid()
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o777)
+        home = Path(place) / f"{2:032x}"
+        home.mkdir(mode=0)
+        if before == 0:
+            os.seteuid(65534)
+        yield home
+        os.seteuid(before)
+
+
 def drain(spool: Spool) -> Iterator[Batch]:
     """Take everything that waits."""
     while (batch := spool.oldest()) is not None:
@@ -120,6 +145,22 @@ def test_the_living_are_left_alone_the_dead_adopted(make_spool: MakeSpool, start
     assert [(batch.key.writer_id, batch.key.seq) for batch in drain(spool)] == [(f"{2:032x}", n) for n in (1, 2, 3)]
     spool.close()
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+@pytest.mark.parametrize("returned", [1, 2, 3, 5, 8, 13, 21, 34, 55, 89])
+def test_a_kill_costs_no_batch_that_was_taken(make_spool: MakeSpool, start: Start, returned: int) -> None:
+    """Whenever a process is killed, every batch whose append had returned is adopted whole, and none out of order."""
+    writer = start(STEADY_WRITER)
+    assert writer.stdout is not None
+    lines = [writer.stdout.readline() for _ in range(returned)]
+    writer.kill()
+    lines += writer.communicate()[0].splitlines()
+    last = max(int(line) for line in lines if line.strip())
+    spool = make_spool(1)
+    spool.adopt()
+    adopted = list(drain(spool))
+    assert [batch.key.seq for batch in adopted] == list(range(1, len(adopted) + 1))
+    assert len(adopted) in (last, last + 1)
 
 
 def test_adopted_batches_follow_those_that_wait(make_spool: MakeSpool, make_batch: MakeBatch) -> None:
@@ -285,3 +326,42 @@ def test_strangers_in_the_directory_are_left_alone(make_spool: MakeSpool, tmp_pa
     after = contents(spool_dir)
     assert {name: data for name, data in after.items() if not name.endswith("lock")} == before
     assert list((spool_dir / "lost+found").iterdir()) == []
+
+
+def test_other_users_are_left_alone(
+    make_spool: MakeSpool, make_batch: MakeBatch, closed_home: Path, troubles: list[Trouble]
+) -> None:
+    """The directory of another user is passed over without a word, and those of one's own are adopted."""
+    leave(make_spool(3, directory=closed_home.parent), make_batch(1, writer=3))
+    spool = make_spool(1, directory=closed_home.parent)
+    assert spool.adopt().frames == 1
+    assert list(drain(spool)) == [make_batch(1, writer=3)]
+    spool.close()
+    assert list(closed_home.parent.iterdir()) == [closed_home]
+    assert troubles == []
+
+
+def test_without_a_place_of_its_own_nothing_is_adopted(
+    make_spool: MakeSpool, make_batch: MakeBatch, tmp_path: Path, troubles: list[Trouble]
+) -> None:
+    """A writer that cannot make its own directory leaves all where it is, and says why."""
+    leave(make_spool(2), make_batch(1, writer=2))
+    (tmp_path / "spool" / f"{1:032x}").write_text("in the way")
+    before = contents(tmp_path)
+    assert make_spool(1).adopt() == Figures()
+    assert [trouble.reason for trouble in troubles] == ["could not be adopted: Not a directory"]
+    assert contents(tmp_path) == before
+
+
+def test_a_segment_that_cannot_be_read_does_not_hide_the_next(
+    make_spool: MakeSpool, make_batch: MakeBatch, tmp_path: Path, troubles: list[Trouble]
+) -> None:
+    """Where one of a dead writer's segments is unreadable, it is reported and the others are adopted."""
+    leave(make_spool(2, segment_bytes=1), make_batch(1, writer=2), make_batch(2, writer=2))
+    path = tmp_path / "spool" / f"{2:032x}" / "00000001.seg"
+    path.unlink()
+    path.mkdir()
+    spool = make_spool(1)
+    assert spool.adopt().frames == 1
+    assert list(drain(spool)) == [make_batch(2, writer=2)]
+    assert [trouble.path for trouble in troubles] == [path]
