@@ -1,4 +1,4 @@
-"""The PostgreSQL servers that this machine has, and the user that may run them."""
+"""The PostgreSQL servers that this machine has, the user that may run them, and the folder that they run in."""
 
 import importlib.util
 import os
@@ -6,6 +6,7 @@ import pwd
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final, NamedTuple
@@ -21,6 +22,8 @@ _INSTALLED: Final = (
     "Applications/Postgres.app/Contents/Versions/*/bin",
 )
 _NEEDED: Final = ("initdb", "pg_ctl", "postgres")
+_MAX_SOCKET_FOLDER: Final = 80
+"""Bytes: a socket's path may have about 100 in all."""
 
 
 class Account(NamedTuple):
@@ -114,6 +117,19 @@ def give(path: Path, account: Account) -> None:
     if account.user is not None and account.group is not None:
         for each in (path, *path.rglob("*")):
             os.chown(each, account.user, account.group, follow_symlinks=False)
+
+
+def make_home(account: Account) -> Path:
+    """A folder of the account's own that it can reach, with a name short enough for a socket."""
+    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp makes it safe
+        if not os.access(base, os.W_OK):
+            continue
+        home = Path(tempfile.mkdtemp(prefix="dblog-postgres-", dir=base)).resolve()
+        give(home, account)
+        if len(os.fsencode(home)) <= _MAX_SOCKET_FOLDER and runs(["/bin/sh", "-c", 'cd "$0"', home], account):
+            return home
+        home.rmdir()
+    raise DblogError("no folder for temporary files that the server's user can reach; set TMPDIR")
 
 
 def copy_bundled(binaries: Path, target: Path, account: Account) -> Path:

@@ -5,7 +5,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
-_MUTED: Final = 1_000_000
+MUTED: Final = 1_000_000
+"""The depth of cells whose records are not taken."""
 
 
 class Cell:
@@ -38,11 +39,13 @@ class Cells:
 
     Args:
         mute: True in threads whose records are not taken; asked once for each thread.
+        publish: Told the bytes that a thread had not reported when it ended.
     """
 
-    def __init__(self, mute: Callable[[], bool]) -> None:
+    def __init__(self, mute: Callable[[], bool], publish: Callable[[int], object]) -> None:
         self.local = threading.local()
         self._mute = mute
+        self._publish = publish
         self._living: dict[int, Cell] = {}
         self._ended: deque[Cell] = deque()
         self._past: Counter[int] = Counter()
@@ -50,7 +53,7 @@ class Cells:
 
     def new(self) -> Cell:
         """Make the cell of the calling thread."""
-        cell = Cell(depth=_MUTED if self._mute() else 0)
+        cell = Cell(depth=MUTED if self._mute() else 0)
         with self._lock:
             self._fold()
             self._living[id(cell)] = cell
@@ -73,3 +76,4 @@ class Cells:
             cell = self._ended.popleft()
             if self._living.pop(id(cell), None) is not None:
                 self._past.update(cell.counts)
+                self._publish(cell.size)

@@ -6,6 +6,7 @@ fill in what none of them says about the connection, because libpq reads them it
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,8 @@ def _read_file(path: Path) -> Tree:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigurationError(f"{path}{where}: not valid YAML: {error.problem or error.context}") from None
+        problem = re.sub("'[^']*'", "'...'", error.problem or error.context or "")  # what it quotes may be a password
+        raise ConfigurationError(f"{path}{where}: not valid YAML: {problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise ConfigurationError(f"{path}: not valid YAML: it has characters that YAML does not allow") from None
     if loaded is None:
@@ -104,7 +106,7 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[ob
     for index, key in enumerate(keys):
         if key in keys[:index]:
             mark = node.value[index][0].start_mark
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", mark)
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key} is given twice", mark)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -141,12 +143,14 @@ def _merge(tree: Tree, stronger: Tree) -> None:
 
 def _from_environment(environ: Mapping[str, str]) -> Tree:
     tree: Tree = {}
-    for name, value in environ.items():
+    for name, value in sorted(environ.items()):  # what gives a whole mapping comes before what adds to it
         path = _path_of(name)
         if path and value:
             branch = tree
             for key in path[:-1]:
                 branch = branch.setdefault(key, {})
+                if not isinstance(branch, dict):
+                    raise ConfigurationError(f"{name}: {key} has a value already, by another variable")
             branch[path[-1]] = _structured(name, value) if path in STRUCTURED_KEYS else value
     if environ.get("DBLOG_DSN"):
         tree.setdefault("database", {})["dsn"] = environ["DBLOG_DSN"]

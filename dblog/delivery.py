@@ -5,22 +5,21 @@ import time
 from collections import Counter
 from typing import Final, Protocol
 
-import psycopg
-
-from dblog.batch import Batch, Rejected
+from dblog.batch import Batch, BatchKey, Rejected
 from dblog.errors import DblogError
 from dblog.faults import Fault, classify, describe
 from dblog.pacing import Pacing
 from dblog.selflog import Announcer
+from dblog.sinks.backlog import Trouble
 from dblog.sinks.spool import Spool
 from dblog.sinks.stderr import StderrSink
 
 AHEAD_INTERVAL: Final = 3600.0
 """Seconds between two looks at whether the partitions of the next days are there."""
+ADOPT_INTERVAL: Final = 60.0
+"""Seconds between two looks for what dead processes left in the spool."""
 PRINT_SECONDS: Final = 2.0
 """Seconds that one batch may take to be printed before its rest is dropped: a stalled pipe stops nobody."""
-
-_FAILURES: Final = (psycopg.Error, DblogError, OSError, UnicodeError)
 
 
 class DatabaseSink(Protocol):
@@ -55,7 +54,7 @@ class Tally:
 
 
 class Delivery:
-    """Brings batches away; used by one thread at a time.
+    """Brings batches away: one thread tries the database, any thread may put a batch elsewhere.
 
     Args:
         writer_id: The writer whose own batches are counted; those that it adopted are not.
@@ -86,16 +85,21 @@ class Delivery:
         self._stderr = stderr
         self._announcer = announcer
         self._next_look_ahead = 0.0
+        self._next_adoption = 0.0
+        self._disowned = False
+        self._stored: BatchKey | None = None
+        self._outage_announced = False
+        self._spool_lock = threading.RLock()
 
-    def attempt(self, batch: Batch, now: float) -> bool:
-        """Try the database; True where the batch is stored."""
+    def attempt(self, batch: Batch, now: float, *, spooled: bool = False) -> bool:
+        """Try the database; True where the batch, which may be one of the spool's, is stored."""
         rejected: list[Rejected] = []
         try:
             self._database.store(batch, rejected)
-        except _FAILURES as error:
+        except Exception as error:  # noqa: BLE001 - whatever the driver or a migration raises, the batch stays
             self._failed(error, now)
             return False
-        self._succeeded(batch, rejected)
+        self._succeeded(batch, rejected, spooled=spooled)
         self._look_ahead(now)
         return True
 
@@ -104,7 +108,8 @@ class Delivery:
         if self.spool is None:
             return False
         try:
-            self.spool.append(batch)
+            with self._spool_lock:
+                self.spool.append(batch)
         except OSError as error:
             self._announcer.announce("spool", f"the spool cannot take records: {error.strerror or error}")
             return False
@@ -127,20 +132,62 @@ class Delivery:
 
     def replay(self, now: float) -> bool:
         """Try the oldest batch of the spool; False where nothing waits or the try failed."""
-        batch = self.spool.oldest() if self.spool is not None else None
-        if self.spool is None or batch is None or not self.attempt(batch, now):
+        batch = self._oldest_spooled()
+        if self.spool is None or batch is None or not self.attempt(batch, now, spooled=True):
             return False
-        self.spool.acknowledge(batch)
-        if batch.key.writer_id == self._writer_id:
-            with self.tally.lock:
-                self.tally.spooled.subtract(batch.levels)
+        with self._spool_lock:
+            if not self._disowned:  # else whoever opens the spool next sends the batch again: the ledger knows it
+                self.spool.acknowledge(batch)
         return True
 
-    def close(self) -> None:
-        """Let go of the connection and the spool."""
+    def adopt(self, now: float) -> bool:
+        """Take over what one dead process left in the spool; True where there was something.
+
+        Looks once a minute at most as long as there is nothing, and only while the database takes batches.
+        """
+        if self.spool is None or now < self._next_adoption or self.pacing.failures or not self.tally.batches:
+            return False
+        try:
+            with self._spool_lock:
+                adopted = not self._disowned and self.spool.adopt().bytes > 0
+        except OSError as error:
+            self._announcer.announce("spool", f"the spool cannot be searched: {error.strerror or error}")
+            adopted = False
+        if not adopted:
+            self._next_adoption = now + ADOPT_INTERVAL
+        return adopted
+
+    def lost(self, trouble: Trouble) -> None:
+        """The spool could not bring something back."""
+        self._announcer.announce("spool", f"{trouble.path}: {trouble.reason}")
+        if not trouble.adopted:
+            with self.tally.lock:
+                self.tally.spooled.subtract(trouble.levels)
+                self.tally.dropped.update(trouble.levels)
+
+    def disown(self) -> BatchKey | None:
+        """From now on a closing thread decides what becomes of records: a try under way is not counted any more.
+
+        Returns:
+            The key of the batch that was stored last.
+        """
+        with self.tally.lock:
+            self._disowned = True
+            return self._stored
+
+    def close_database(self) -> None:
+        """Let go of the connection."""
         self._database.close()
-        if self.spool is not None:
-            self.spool.close()
+
+    def close_spool(self) -> None:
+        """Let go of the spool; what waits in it is left to another handler or process."""
+        if self.spool is None:
+            return
+        try:
+            with self._spool_lock:
+                self.spool.close()
+        except OSError as error:
+            self._announcer.announce("spool", f"the spool's folder cannot be removed: {error.strerror or error}")
 
     def abandon(self) -> None:
         """In a forked child: leave the connection and the spool to the parent."""
@@ -148,32 +195,45 @@ class Delivery:
         if self.spool is not None:
             self.spool.abandon()
 
-    def _succeeded(self, batch: Batch, rejected: list[Rejected]) -> None:
-        if self.pacing.failures:
-            self._announcer.forget("database")
-            self._announcer.announce("database back", f"the database at {self._place} takes records again")
+    def _oldest_spooled(self) -> Batch | None:
+        if self.spool is None:
+            return None
+        try:
+            with self._spool_lock:
+                return self.spool.oldest()
+        except OSError as error:
+            self._announcer.announce("spool", f"the spool cannot be read: {error.strerror or error}")
+            return None
+
+    def _succeeded(self, batch: Batch, rejected: list[Rejected], *, spooled: bool) -> None:
         self.pacing.succeeded()
+        if self._outage_announced:
+            self._outage_announced = False
+            self._announcer.announce("database back", f"the database at {self._place} takes records again")
         refused = Counter(_level_of(each.row) for each in rejected)
-        own = batch.key.writer_id == self._writer_id
         with self.tally.lock:
+            own = batch.key.writer_id == self._writer_id and not self._disowned
+            self._stored = batch.key
             self.tally.batches += 1
             self.tally.last_error = None
             if own:
                 self.tally.rejected.update(refused)
                 self.tally.stored.update(Counter(batch.levels) - refused)
+                self.tally.spooled.subtract(batch.levels if spooled else {})
         for each in rejected:
             self._announcer.announce("rejected", f"PostgreSQL refused a record: {each.reason}")
         self._stderr.print_rows([each.row for each in rejected], seconds=PRINT_SECONDS)
 
-    def _failed(self, error: BaseException, now: float) -> None:
+    def _failed(self, error: Exception, now: float) -> None:
         reason = str(error) if isinstance(error, DblogError) else describe(error)
         fault = Fault.OPERATOR if isinstance(error, DblogError) else classify(error)
         self.pacing.failed(fault, now)
         with self.tally.lock:
             self.tally.failures += 1
             self.tally.last_error = reason
-        self._announcer.forget("database back")
-        self._announcer.announce("database", f"the database at {self._place} does not take records: {reason}")
+        if self._announcer.announce("database", f"the database at {self._place} does not take records: {reason}"):
+            self._announcer.forget("database back")
+            self._outage_announced = True
 
     def _look_ahead(self, now: float) -> None:
         if now < self._next_look_ahead:
@@ -181,7 +241,7 @@ class Delivery:
         self._next_look_ahead = now + AHEAD_INTERVAL
         try:
             self._database.keep_ahead()
-        except _FAILURES as error:
+        except Exception as error:  # noqa: BLE001 - the batch before it is stored, whatever happens to this
             self._announcer.announce("ahead", f"no partitions could be made ahead: {describe(error)}")
 
 

@@ -54,15 +54,17 @@ class Shop:
         """True while a thread works."""
         return any(clerk.is_alive() for clerk in self._clerks)
 
-    def __enter__(self) -> "Shop":
+    def open(self) -> None:
+        """Let the threads begin."""
         for clerk in self._clerks:
             clerk.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Let the threads end, those that have begun, and wait for it."""
         self._closing.set()
         for clerk in self._clerks:
-            clerk.join()
+            if clerk.ident is not None:
+                clerk.join()
 
 
 class _Clerk(threading.Thread):
@@ -147,7 +149,7 @@ def _pay(log: Log, number: int) -> None:
 
 
 def _mail(log: Log, number: int) -> None:
-    customer = _CUSTOMERS[number % len(_CUSTOMERS)]
+    customer = _CUSTOMERS[number // 3 % len(_CUSTOMERS)]
     if number % 3 == 0:
         log(logging.INFO, "mailed the invoice to %s 📦", customer, extra={"customer": {"name": customer, "id": number}})
     else:

@@ -6,36 +6,46 @@ such user, to `nobody`. A small shell process waits on a pipe for the end of thi
 stops the server and removes the folder.
 """
 
-import os
 import secrets
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
-from dblog.binaries import Account, copy_bundled, find_binaries, give, ordinary_account, runs, spawn, version_of
+from dblog.binaries import (
+    Account,
+    copy_bundled,
+    find_binaries,
+    give,
+    make_home,
+    ordinary_account,
+    runs,
+    spawn,
+    version_of,
+)
 from dblog.errors import DblogError
 
 START_TIMEOUT: Final = 60.0
 """Seconds for a start, including the recovery after a crash."""
 
-_MAX_SOCKET_FOLDER: Final = 80
-"""Bytes: a socket's path may have about 100 in all."""
-
 _WATCHDOG: Final = """
-if read -r word pid; then
-    while [ -e "$0/data/postmaster.pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 1; done
-elif [ -e "$0/data/postmaster.pid" ]; then
-    "$0/bin/pg_ctl" stop --pgdata="$0/data" --mode=immediate --silent
-fi
+pid= signal=QUIT
+while read -r word number; do
+    case "$word" in
+        started) pid=$number ;;
+        ended) pid= ;;
+        keep) signal=0 ;;
+    esac
+done
+[ -z "$pid" ] || kill -s "$signal" "$pid"
+while [ -n "$pid" ] && [ -e "$0/data/postmaster.pid" ] && kill -s 0 "$pid"; do sleep 0.2; done
 rm -rf -- "$0" || { sleep 1; rm -rf -- "$0"; }
 """
+"""Listens on its standard input for what becomes of the server; acts when the writing end is closed."""
 
 
 class EmbeddedServer:
@@ -135,7 +145,9 @@ class EmbeddedServer:
         if self.pid is None or not self._watchdog:
             raise DblogError("only a running embedded PostgreSQL can be left behind")
         command = f"kill -INT {self.pid}"
-        _tell(self._watchdog, f"keep {self.pid}\n")
+        self._tell("keep")
+        if self._watchdog.stdin:
+            self._watchdog.stdin.close()
         self._watchdog = self._process = None
         return command
 
@@ -147,14 +159,14 @@ class EmbeddedServer:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _initialize(self) -> None:
-        home = self._home = _make_home(self._account)
-        self._watchdog = self._spawn(["/bin/sh", "-c", _WATCHDOG, home], stdin=subprocess.PIPE, cwd=Path("/"))
+        home = self._home = make_home(self._account)
+        self._watchdog = spawn(
+            ["/bin/sh", "-c", _WATCHDOG, home], Account(), output=subprocess.DEVNULL, stdin=subprocess.PIPE
+        )
         reachable = runs([self._binaries / "postgres", "--version"], self._account)
         software = self._binaries if reachable else copy_bundled(self._binaries, home / "software", self._account)
         (home / "bin").symlink_to(software)
@@ -164,7 +176,7 @@ class EmbeddedServer:
         give(password, self._account)
         options = ["--username=postgres", f"--pwfile={password}", "--auth=scram-sha-256", "--encoding=UTF8"]
         options += _locale(self._version) + ([] if self._durable else ["--no-sync"])
-        self._process = self._spawn([home / "bin" / "initdb", "-D", home / "data", *options])
+        self._process = self._spawn(home / "bin" / "initdb", "-D", home / "data", *options)
         failed = self._process.wait()
         password.unlink()
         if failed:
@@ -175,16 +187,21 @@ class EmbeddedServer:
         if not self._durable:
             settings |= {"fsync": "off", "full_page_writes": "off"}
         options = [f"--{name}={value}" for name, value in settings.items()]
-        return self._spawn([self.home / "bin" / "postgres", "-D", self.home / "data", *options])
+        return self._spawn(self.home / "bin" / "postgres", "-D", self.home / "data", *options)
 
-    def _spawn(
-        self, command: list[str | Path], *, stdin: int = subprocess.DEVNULL, cwd: Path | None = None
-    ) -> subprocess.Popen[bytes]:
+    def _spawn(self, *command: str | Path) -> subprocess.Popen[bytes]:
         with (self.home / "server.log").open("ab") as log:
             try:
-                return spawn(command, self._account, output=log, stdin=stdin, cwd=cwd or self.home)
+                process = spawn(command, self._account, output=log, cwd=self.home)
             except OSError as error:
                 raise DblogError(f"cannot run {command[0]}: {error.strerror}") from error
+        self._tell(f"started {process.pid}")
+        return process
+
+    def _tell(self, words: str) -> None:
+        if self._watchdog and self._watchdog.stdin:
+            self._watchdog.stdin.write(f"{words}\n".encode())
+            self._watchdog.stdin.flush()
 
     def _is_ready_by(self, deadline: float) -> bool:
         """Wait for the word that the server itself writes into its pid file; False if it ended instead."""
@@ -212,25 +229,7 @@ class EmbeddedServer:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-
-
-def _tell(process: subprocess.Popen[bytes], words: str) -> None:
-    if process.stdin:
-        process.stdin.write(words.encode())
-        process.stdin.close()
-
-
-def _make_home(account: Account) -> Path:
-    """A folder of the account's own that it can reach, with a name short enough for a socket."""
-    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp makes it safe
-        if not os.access(base, os.W_OK):
-            continue
-        home = Path(tempfile.mkdtemp(prefix="dblog-postgres-", dir=base)).resolve()
-        give(home, account)
-        if len(os.fsencode(home)) <= _MAX_SOCKET_FOLDER and runs(["/bin/sh", "-c", 'cd "$0"', home], account):
-            return home
-        home.rmdir()
-    raise DblogError("no folder for temporary files that the server's user can reach; set TMPDIR")
+            self._tell("ended")
 
 
 def _locale(version: tuple[int, ...]) -> list[str]:

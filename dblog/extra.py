@@ -20,6 +20,7 @@ from dblog.copytext import cut, is_storable, make_storable
 MASK: Final = "***"
 MAX_DEPTH: Final = 32
 MAX_ITEMS: Final = 10_000
+"""Values in all: what is nested or shared within itself must not keep the caller busy."""
 MAX_REPR_BYTES: Final = 10_000
 _CACHE_SIZE: Final = 4096
 _MAX_INTEGER_BITS: Final = 4096
@@ -48,11 +49,12 @@ class ExtraEncoder:
 
     def encode(self, extra: Mapping[Any, Any]) -> str:
         """The JSON text of a mapping; never raises for what the mapping holds."""
-        text = self._encode_flat(extra)
-        if text is None:
-            text = self._encode_carefully(extra)
-        if len(text) * 4 > self._max_bytes:
-            text = self._bounded(text)
+        whole, changed = self._encode_flat(extra), False
+        if whole is None:
+            whole, changed = self._encode_carefully(extra)
+        text = self._bounded(whole) if len(whole) * 4 > self._max_bytes else whole
+        if changed or text is not whole:
+            self._repaired()
         return text
 
     def _encode_flat(self, extra: Mapping[Any, Any]) -> str | None:
@@ -92,45 +94,58 @@ class ExtraEncoder:
         name = "_" + "_".join(_words(key)) + "_"
         return any(secret in name for secret in self._secrets)
 
-    def _encode_carefully(self, extra: Mapping[Any, Any]) -> str:
-        cleaner = _Cleaner(self.is_secret)
+    def _encode_carefully(self, extra: Mapping[Any, Any]) -> tuple[str, bool]:
+        """The JSON, and whether something had to be changed for it."""
+        cleaner = _Cleaner(self.is_secret, self._max_bytes)
         try:
             text = _dump(cleaner.mapping(extra, 1))
         except Exception as error:  # noqa: BLE001 - whatever an object does when it is looked at, the record counts
             cleaner.changed = True
             text = _dump({"dblog_error": f"extra could not be encoded: {type(error).__name__}"})
-        if cleaner.changed:
-            self._repaired()
-        return text
+        return text, cleaner.changed
 
     def _bounded(self, text: str) -> str:
         size = len(text.encode())
         if size <= self._max_bytes:
             return text
-        self._repaired()
         return _dump({"dblog_error": f"extra of {size} bytes was cut", "beginning": cut(text, self._max_bytes // 8)})
 
 
 class _Cleaner:
     """Turns any value into one that JSON and PostgreSQL can hold; notes whether something got lost in that."""
 
-    def __init__(self, is_secret: Callable[[str], bool]) -> None:
+    def __init__(self, is_secret: Callable[[str], bool], max_chars: int) -> None:
         self.changed = False
         self._is_secret = is_secret
         self._parents: set[int] = set()
+        self._items_left = MAX_ITEMS
+        self._chars_left = max_chars
 
     def mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, object]:
         cleaned: dict[str, object] = {}
         for index, (key, item) in enumerate(value.items()):
-            name = key if type(key) is str else str(key)
-            if index == MAX_ITEMS:
-                self.changed = True
-                cleaned["dblog_error"] = f"{len(value) - MAX_ITEMS} more keys were cut"
+            if self._is_spent():
+                cleaned["dblog_error"] = f"{len(value) - index} more keys were cut"
                 break
+            name = key if type(key) is str else str(key)
             cleaned[self._text(name)] = MASK if self._is_secret(name) else self._value(item, depth)
         return cleaned
 
+    def _is_spent(self) -> bool:
+        """Count one more value; True where there were too many."""
+        self._items_left -= 1
+        spent = self._items_left < 0 or self._chars_left < 0
+        self.changed |= spent
+        return spent
+
     def _value(self, value: object, depth: int) -> object:
+        try:
+            return self._converted(value, depth)
+        except Exception as error:  # noqa: BLE001 - an object that cannot be looked at must not cost the other values
+            self.changed = True
+            return f"<{type(value).__name__}: {type(error).__name__} when looked at>"
+
+    def _converted(self, value: object, depth: int) -> object:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, Enum):
@@ -157,6 +172,8 @@ class _Cleaner:
                 return self.mapping({f.name: getattr(value, f.name) for f in dataclasses.fields(value)}, depth + 1)
             if isinstance(value, Mapping):
                 return self.mapping(value, depth + 1)
+            if isinstance(value, tuple) and hasattr(value, "_asdict"):  # a named one, and a name may be a secret's
+                return self.mapping(value._asdict(), depth + 1)
             if isinstance(value, list | tuple | set | frozenset | deque):
                 return self._sequence(value, depth + 1)
             return self._unknown(value)
@@ -165,13 +182,16 @@ class _Cleaner:
 
     def _sequence(self, value: Iterable[object], depth: int) -> list[object]:
         items = list(value)
-        cleaned = [self._value(item, depth) for item in items[:MAX_ITEMS]]
-        if len(items) > MAX_ITEMS:
-            self.changed = True
-            cleaned.append(f"[{len(items) - MAX_ITEMS} more items were cut]")
+        cleaned: list[object] = []
+        for index, item in enumerate(items):
+            if self._is_spent():
+                cleaned.append(f"[{len(items) - index} more items were cut]")
+                break
+            cleaned.append(self._value(item, depth))
         return cleaned
 
     def _text(self, value: str) -> str:
+        self._chars_left -= len(value)
         if is_storable(value):
             return str.__str__(value)
         self.changed = True

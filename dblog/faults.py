@@ -87,4 +87,5 @@ def _describe_connection(error: BaseException) -> str:
         return "the server refused the connection after the password was sent: wrong role, password or database?"
     if isinstance(original, OSError) and original.strerror:
         return original.strerror
-    return "no connection to the server"
+    known = isinstance(original, psycopg.Error)
+    return "no connection to the server" if known else f"unexpected {type(original).__name__}"

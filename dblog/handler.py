@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dblog import defaults, processes
-from dblog.cells import Cell, Cells
+from dblog.cells import MUTED, Cell, Cells
 from dblog.errors import ConfigurationError
 from dblog.linequeue import LINE_OVERHEAD, LineQueue
-from dblog.row import RowEncoder
+from dblog.row import RowEncoder, level_number
 from dblog.selflog import Announcer
 from dblog.stats import HandlerStats, State
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from dblog.settings import HandlerSettings
+    from dblog.sinks.backlog import Trouble
     from dblog.sinks.spool import Spool
 
 _PUBLISH_BYTES: Final = 16 * 1024
@@ -143,7 +144,7 @@ class DatabaseLogHandler(logging.Handler):
             self._announcer,
         )
         self._worker = Worker(self._queue, self._delivery, self._announcer)
-        self._cells = Cells(mute=is_worker_thread)
+        self._cells = Cells(mute=is_worker_thread, publish=self._queue.publish)
         self._started = time.monotonic()
         self._closed = False
 
@@ -158,8 +159,11 @@ class DatabaseLogHandler(logging.Handler):
             chosen.spool_dir,
             writer_id=self._queue.writer_id,
             target=target(chosen.dsn.get_secret_value(), chosen.schema_name, chosen.table_prefix),
-            report=lambda trouble: self._announcer.announce("spool", f"{trouble.path}: {trouble.reason}"),
+            report=self._lost,
         )
+
+    def _lost(self, trouble: "Trouble") -> None:
+        self._delivery.lost(trouble)
 
     def _prepare(self, connection: "psycopg.Connection") -> None:
         """Create or upgrade the tables; SQLAlchemy and Alembic are loaded only where that has to be done."""
@@ -194,19 +198,21 @@ class DatabaseLogHandler(logging.Handler):
         except AttributeError:
             cell = cells.new()
         if cell.depth >= _MAX_NESTING:
+            self._refuse_nested(cell, record)
             return
         cell.depth += 1
         try:
             level = record.levelno
-            if self._queue.is_full and not self._has_room(level):
+            if self._queue.is_full and not self._has_room(level_number(level)):
                 self._drop(cell, level)
                 return
             line = self._encode(record)
             self._append(line)
             try:
                 cell.counts[level] += 1
-            except KeyError:
-                cell.counts[level] = 1
+            except (KeyError, TypeError):  # the first of its level in this thread, or something that is no level
+                level = level_number(level)
+                cell.counts[level] = cell.counts.get(level, 0) + 1
             size = cell.size + len(line) + LINE_OVERHEAD
             cell.size = size if size < _PUBLISH_BYTES else self._publish(size)
             worker = self._worker
@@ -241,12 +247,23 @@ class DatabaseLogHandler(logging.Handler):
         self._worker.relieve()
         return not self._queue.is_overfull
 
-    def _drop(self, cell: Cell, level: int) -> None:
-        cell.counts[level] = cell.counts.get(level, 0) + 1
-        tally = self._delivery.tally
-        with tally.lock:
-            tally.dropped[level] += 1
+    def _drop(self, cell: Cell, level: object) -> None:
+        self._count_dropped(cell, level)
         self._announcer.announce("overflow", "the queue is full and records are dropped; see overflow")
+
+    def _refuse_nested(self, cell: Cell, record: logging.LogRecord) -> None:
+        """Drop a record that is made while too many others are encoded; those of a worker's thread were never meant."""
+        if cell.depth < MUTED:
+            self._count_dropped(cell, record.levelno)
+            self._announcer.announce(
+                "nesting", f"records are dropped: the logger {record.name} logs while it is logged"
+            )
+
+    def _count_dropped(self, cell: Cell, level: object) -> None:
+        number, tally = level_number(level), self._delivery.tally
+        cell.counts[number] = cell.counts.get(number, 0) + 1
+        with tally.lock:
+            tally.dropped[number] += 1
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override] # the standard one returns nothing
         """Bring everything logged so far to the database.
@@ -272,6 +289,8 @@ class DatabaseLogHandler(logging.Handler):
         if not self._closed:
             self._worker.close(self.settings.close_timeout if timeout is None else timeout)
             self._closed = True
+            if self._queue:  # what was logged between the worker's last look and this
+                self._worker.abandon()
             processes.forget(self)
         super().close()
 

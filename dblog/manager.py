@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,9 +63,10 @@ class LoggerManager:
     def shutdown(self, timeout: float | None = None) -> bool:
         """Take the handlers off the root logger, deliver what waits, restore the levels."""
         with self._lock:
-            handler = self.database_handler()
-            delivered = handler.flush(timeout) if handler is not None else True
+            delivered = True
             for each in self._handlers:
+                if isinstance(each, DatabaseLogHandler):
+                    delivered = _bring_away(each, timeout)
                 logging.getLogger().removeHandler(each)
                 each.close()
             for name, level in self._levels.items():
@@ -102,6 +104,15 @@ class LoggerManager:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter(defaults.CONSOLE_FORMAT))
         self._attach([handler], logging.DEBUG)
+
+
+def _bring_away(handler: DatabaseLogHandler, timeout: float | None) -> bool:
+    """Deliver what waits and close the handler, both within one time limit."""
+    deadline = time.monotonic() + (handler.settings.close_timeout if timeout is None else timeout)
+    delivered = handler.flush(timeout)
+    logging.getLogger().removeHandler(handler)
+    handler.close(max(0.0, deadline - time.monotonic()))
+    return delivered
 
 
 def _console(settings: "ConsoleSettings") -> logging.Handler:

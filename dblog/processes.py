@@ -2,8 +2,9 @@
 
 import atexit
 import os
-import weakref
-from typing import Protocol
+import sys
+from collections.abc import Callable
+from typing import Final, Protocol
 
 
 class Closeable(Protocol):
@@ -16,7 +17,10 @@ class Closeable(Protocol):
         """Begin anew in the child."""
 
 
-_handlers: weakref.WeakSet[Closeable] = weakref.WeakSet()
+_LAST: Final = -1000
+"""The priority of what `multiprocessing` calls at the end of a child: after its own and most others' finalizers."""
+
+_handlers: set[Closeable] = set()  # strong: a handler that nobody holds any more may have records to deliver
 
 
 def register(handler: Closeable) -> None:
@@ -37,6 +41,15 @@ def _close_all() -> None:
 def _restart_all() -> None:
     for handler in list(_handlers):
         handler.restart_after_fork()
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    if multiprocessing is not None:  # its children end by os._exit, and it forgets finalizers made before this
+        multiprocessing.register_after_fork(_close_all, _close_at_the_end_of_a_child)
+
+
+def _close_at_the_end_of_a_child(close: Callable[[], None]) -> None:
+    from multiprocessing.util import Finalize
+
+    Finalize(None, close, exitpriority=_LAST)
 
 
 # Functions registered last run first: handlers are closed before `logging.shutdown` asks them to flush.

@@ -64,7 +64,7 @@ class RowEncoder:
         self._clock = clock
         self._sites: dict[tuple[object, ...], str] = {}
         self._threads: dict[tuple[object, ...], str] = {}
-        self._second = (0, "")
+        self._second: tuple[float, str] = (float("nan"), "")
         self._believed = (0.0, 0.0)
 
     def encode(self, record: logging.LogRecord) -> bytes:
@@ -128,10 +128,9 @@ class RowEncoder:
         return text
 
     def _site(self, record: logging.LogRecord) -> str:
-        level = _integer(record.levelno, 31)
         return "\t".join(
             (
-                "0" if level == NULL else level,
+                str(level_number(record.levelno)),
                 self._name(record.levelname, _LEVEL_BYTES),
                 self._name(record.name),
                 NULL if self._service is None else self._name(self._service),
@@ -153,27 +152,19 @@ class RowEncoder:
         attributes = record.__dict__
         task = record.taskName if _HAS_TASK_NAME else _running_task()  # type: ignore[attr-defined,unused-ignore]
         tracer = sys.modules.get("opentelemetry.trace")
-        plain = len(attributes) == _STANDARD_COUNT and type(record) is logging.LogRecord
-        with_text = record.exc_info or record.exc_text or record.stack_info or original_timestamp
-        if plain and task is None and tracer is None and not with_text:
+        with_text = record.exc_info or record.exc_text or record.stack_info
+        standard = type(record) is logging.LogRecord  # then the first names are the standard ones, in their order
+        if len(attributes) == _STANDARD_COUNT and standard and not (task or tracer or with_text or original_timestamp):
             return _NOTHING
-        names = islice(attributes, _STANDARD_COUNT, None) if type(record) is logging.LogRecord else attributes
+        names = list(islice(attributes, _STANDARD_COUNT, None) if standard else attributes)
         extra = {name: attributes[name] for name in names if name not in _OWN_KEYS}
+        traced = tracer is not None or len(extra) < len(names)
         if original_timestamp is not None:
             extra["original_timestamp"] = original_timestamp
-        trace, span = self._trace(attributes, tracer)
-        kind, exception = self._exception(record)
-        return "\t".join(
-            (
-                self._name_or_null(task),
-                trace,
-                span,
-                kind,
-                exception,
-                self._text(_shown(record.stack_info)) if record.stack_info else NULL,
-                escape(self._extra.encode(extra)) if extra else NULL,
-            )
-        )
+        trace, span = self._trace(attributes, tracer) if traced else (NULL, NULL)
+        kind, exception, stack = self._exception(record) if with_text else (NULL, NULL, NULL)
+        data = escape(self._extra.encode(extra)) if extra else NULL
+        return f"{self._name_or_null(task)}\t{trace}\t{span}\t{kind}\t{exception}\t{stack}\t{data}"
 
     def _trace(self, attributes: dict[str, object], tracer: object) -> tuple[str, str]:
         """Trace and span of the record's own attributes, else of OpenTelemetry's current span."""
@@ -185,8 +176,10 @@ class RowEncoder:
                 trace, span = f"{context.trace_id:032x}", f"{context.span_id:016x}"
         return self._name_or_null(trace), self._name_or_null(span)
 
-    def _exception(self, record: logging.LogRecord) -> tuple[str, str]:
+    def _exception(self, record: logging.LogRecord) -> tuple[str, str, str]:
+        """The fields exception_type, exception and stack_info."""
         info = record.exc_info
+        stack = self._text(_shown(record.stack_info)) if record.stack_info else NULL
         if isinstance(info, tuple) and info[0] is not None:
             kind, error, trace = info
             name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
@@ -195,8 +188,8 @@ class RowEncoder:
             except Exception as broken:  # noqa: BLE001 - an exception that cannot even be shown still has a type
                 self._count_repair()
                 text = f"{name}: <its traceback could not be formatted: {type(broken).__name__}>"
-            return self._name(name), self._text(text)
-        return NULL, self._text(_shown(record.exc_text)) if record.exc_text else NULL
+            return self._name(name), self._text(text), stack
+        return NULL, self._text(_shown(record.exc_text)) if record.exc_text else NULL, stack
 
     def _text(self, text: str) -> str:
         """A long text: storable, cut if need be, escaped."""
@@ -226,13 +219,22 @@ class RowEncoder:
             message = record.getMessage()
         except Exception as error:  # noqa: BLE001 - the arguments do not fit, or an object's __str__ raised
             reason = f"{type(error).__name__}: {_shown(error)}"
-            message = f"{_shown(record.msg)} [dblog: the arguments could not be merged: {reason}]"
+            message = f"{_shown(getattr(record, 'msg', None))} [dblog: the arguments could not be merged: {reason}]"
         complete = logging.makeLogRecord(record.__dict__)  # gives a default to each attribute that is missing
         created: object = complete.created
         stamp, original = self._stamp(created if isinstance(created, int | float) else float("nan"))
-        rest = self._rest(complete, original)
+        try:
+            rest = self._rest(complete, original)
+        except Exception as error:  # noqa: BLE001 - an attribute of a kind that nobody expects must not cost the message
+            rest = _NOTHING
+            message = f"{_shown(message)} [dblog: the rest could not be encoded: {type(error).__name__}]"
         line = f"{stamp}\t{self._site(complete)}\t{self._thread(complete)}\t{rest}\t{self._text(_shown(message))}\n"
         return line.encode()
+
+
+def level_number(value: object) -> int:
+    """A level as the column holds it; 0 for what is no level."""
+    return int(value) if isinstance(value, int | float) and abs(value) < 2**31 else 0
 
 
 def _integer(value: object, bits: int) -> str:

@@ -49,18 +49,19 @@ class Announcer:
         self._lock = threading.RLock()
         self._said: dict[str, tuple[float, int]] = {}
 
-    def announce(self, topic: str, text: str) -> None:
-        """Write `text` unless `topic` was announced within the last minute."""
+    def announce(self, topic: str, text: str) -> bool:
+        """Write `text` and return True, unless `topic` was announced within the last minute."""
         with self._lock:
             now = self._clock()
             last, silent = self._said.get(topic, (float("-inf"), 0))
             if now - last < _PAUSE:
                 self._said[topic] = (last, silent + 1)
-                return
+                return False
             self._said[topic] = (now, 0)
         repeated = f" ({silent} more times in between)" if silent else ""
         line = f"{self._name}: {text}{repeated}\n".encode("utf-8", "backslashreplace")
         write_lines(line, time.monotonic() + STALL_LIMIT)
+        return True
 
     def forget(self, topic: str) -> None:
         """Let the next announcement of `topic` through at once: its cause was gone in between."""

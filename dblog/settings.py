@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from dblog import defaults
+from dblog.copytext import is_storable
 
 
 def _level(value: object) -> int:
@@ -52,6 +53,12 @@ def _schema_name(value: str) -> str:
     return value
 
 
+def _text(value: str) -> str:
+    if not is_storable(value):
+        raise ValueError("must not have NUL characters or lone surrogates")
+    return value
+
+
 def _dsn(value: SecretStr) -> SecretStr:
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
@@ -70,7 +77,7 @@ Level = Annotated[int, BeforeValidator(_level)]
 TablePrefix = Annotated[str, AfterValidator(_table_prefix)]
 SchemaName = Annotated[str, AfterValidator(_schema_name)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-Text = Annotated[str, StringConstraints(min_length=1)]
+Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_text)]
 Overflow = Literal["spool", "block", "drop"]
 PartitionBy = Literal["hour", "day", "week", "month"]
 IndexProfile = Literal["minimal", "standard", "full"]

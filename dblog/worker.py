@@ -85,22 +85,25 @@ class Worker:
         deadline = time.monotonic() + timeout
         self._closing_at = deadline
         thread = self._thread
-        if thread is None or not thread.is_alive() or is_worker_thread():
+        if thread is None or not thread.is_alive():
             self._run()  # no thread could be started, or it ended with the interpreter
-        else:
+        elif thread is not threading.current_thread():
             self.wake()
             thread.join(seconds_left(deadline) + _GRACE)
         if not self.ended:
             self.abandon()
 
     def abandon(self) -> None:
-        """Take everything from a worker that is stuck, and give it up to the spool or stderr."""
-        with self._owner:
+        """Take everything from a worker that is stuck or has ended, and give it up to the spool or stderr."""
+        with self._progress:
             self.ended = True
             batch, self._pending = self._pending, None
-            if batch is not None:
+            stored = self._delivery.disown()
+            if batch is not None and batch.key != stored:
                 self._delivery.give_up(batch)
             self._give_up_queue()
+            self._delivery.close_spool()
+            self._progress.notify_all()
 
     def relieve(self) -> None:
         """Make room in a full queue, in the thread of whoever finds it full while the worker is busy or stuck."""
@@ -122,7 +125,7 @@ class Worker:
             return self._see_through(batch, now)
         if self._closing_at is not None:
             return self._end()
-        if self._delivery.pacing.may_try(now) and self._delivery.replay(now):
+        if self._delivery.pacing.may_try(now) and (self._delivery.replay(now) or self._delivery.adopt(now)):
             return 0.0
         return None if self._oldest is None else max(0.0, self._due_at(self._oldest) - now)
 
@@ -147,10 +150,11 @@ class Worker:
             try:
                 wait = self.step(time.monotonic())
             except Exception as error:  # noqa: BLE001 - the thread must outlive whatever happens to one batch
-                self._announcer.announce("worker", f"unexpected {type(error).__name__} while delivering: {error}")
+                self._announcer.announce("worker", f"unexpected {type(error).__name__} while delivering")
                 wait = 1.0
             if not self.ended:
                 self._sleep(wait)
+        self._delivery.close_database()
 
     def _sleep(self, wait: float | None) -> None:
         if wait is not None:
@@ -190,20 +194,23 @@ class Worker:
         if pacing.may_try(now) and self._delivery.attempt(batch, now):
             self._settled(batch)
             return 0.0
-        if self._closing_at is not None and now >= self._closing_at:
-            self._delivery.give_up(batch)
-            self._settled(batch)
-            self._give_up_queue()
-            return 0.0
-        if pacing.circuit_open and self._delivery.divert(batch):
-            self._settled(batch)
-            return 0.0
-        if self._queue.is_full:
-            self._delivery.give_up(batch)
-            self._settled(batch)
-            return 0.0
+        with self._owner:
+            if self._pending is not batch or self._leave_database(batch, now):  # a closing thread may have taken it
+                return 0.0
         limit = self._closing_at if self._closing_at is not None else now + 1.0
         return max(0.0, min(pacing.next_try, limit) - now)
+
+    def _leave_database(self, batch: Batch, now: float) -> bool:
+        """Put a batch that may not wait in memory any longer elsewhere; False where it may."""
+        too_late = self._closing_at is not None and now >= self._closing_at
+        if too_late or self._queue.is_full:
+            self._delivery.give_up(batch)
+        elif not (self._delivery.pacing.circuit_open and self._delivery.divert(batch)):
+            return False
+        self._settled(batch)
+        if too_late:
+            self._give_up_queue()
+        return True
 
     def _settled(self, batch: Batch) -> None:
         with self._progress:
@@ -223,13 +230,14 @@ class Worker:
 
     def _end(self) -> float:
         """Everything is settled: tell the ledger, and stop."""
-        now = time.monotonic()
-        if self._queue.taken and not self._delivery.pacing.circuit_open and self._delivery.pacing.may_try(now):
+        now, pacing = time.monotonic(), self._delivery.pacing
+        if self._queue.taken:
             closing = self._queue.closing_batch()
-            if not self._delivery.attempt(closing, now):
+            ready = pacing.may_try(now) and not pacing.circuit_open
+            if not (ready and self._delivery.attempt(closing, now)):
                 self._delivery.divert(closing)
         with self._progress:
-            self._delivery.close()
+            self._delivery.close_spool()
             self.ended = True
             self._progress.notify_all()
         return 0.0

@@ -29,8 +29,8 @@ def insert(connection: psycopg.Connection, *rows: dict[str, Any], writer: UUID |
     writer = writer or uuid4()
     full = [ORDINARY | {"timestamp": datetime.now(UTC)} | row for row in rows]
     times = [row["timestamp"] for row in full]
-    for day in {moment.date(): moment for moment in times}.values():
-        connection.execute("SELECT dblog_make_partition(%s)", [day])
+    for moment in {moment.date(): moment for moment in times}.values():
+        _require_partition(connection, moment)
     with connection.transaction():
         connection.execute(
             "INSERT INTO dblog_batches (birth_day, writer_id, batch_seq, rows_stored, rows_rejected, time_from, "
@@ -56,6 +56,13 @@ def fill(connection: psycopg.Connection, count: int, *, start: datetime, step: t
         [start, step, count],
     )
     connection.execute("ANALYZE dblog_logs")
+
+
+def _require_partition(connection: psycopg.Connection, moment: datetime) -> None:
+    """Make the partition of a day if it is missing; making it takes a lock, which a transaction would keep."""
+    name = f"dblog_logs_p{moment.astimezone(UTC):%Y%m%d}"
+    if connection.execute("SELECT to_regclass(%s) IS NULL", [name]).fetchone() == (True,):
+        connection.execute("SELECT dblog_make_partition(%s)", [moment])
 
 
 def _insert_row(connection: psycopg.Connection, row: Sequence[Any] | dict[str, Any]) -> None:

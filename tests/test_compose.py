@@ -62,7 +62,7 @@ def test_the_file_follows_the_compose_schema(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("password", ["", "p@ss:w/rd%20 'ü\\"])
 def test_the_commands_do_their_work(private_server: EmbeddedServer, password: str) -> None:
-    """The health check knows whether the server answers; the one-shot service makes the tables, whatever the password."""
+    """The health check knows whether the server answers; `init` makes the tables, whatever the password is."""
     variables = {"DBLOG_POSTGRES_PASSWORD": password} if password else {}
     postgres, init = service("postgres"), service("init")
     kind, *health_check = postgres["healthcheck"]["test"]

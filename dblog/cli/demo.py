@@ -25,18 +25,18 @@ from dblog.config import LIBPQ_VARIABLES, load_settings
 from dblog.demo import Shop
 from dblog.embedded import EmbeddedServer
 from dblog.errors import DblogError
+from dblog.location import place
 from dblog.reading.filters import parse
 from dblog.reading.query import Query, records
 from dblog.reading.window import Window
 from dblog.settings import DatabaseSettings, Settings
-from dblog.store.engine import connected, place, reading
+from dblog.store.engine import connected, reading
+from dblog.store.layout import Layout
 from dblog.store.migrate import upgrade
-from dblog.store.names import Layout
 from dblog.store.partitions import make_ahead
 from dblog.store.schema import logs_table
 
 SHUTDOWN_TIMEOUT: Final = 60.0
-NEWEST: Final = 8
 
 Counts = Counter[tuple[str, int]]
 """Records by logger and level number."""
@@ -52,11 +52,11 @@ class Run:
     seconds: float
     """From the first record to the last commit."""
 
-    def query(self, limit: int = 0) -> Query:
-        """The records of this run and no others."""
+    def query(self, term: str = "", limit: int = 0) -> Query:
+        """What matches the term among the records of this run."""
         margin = timedelta(minutes=1)
         window = Window(self.begun - margin, self.begun + timedelta(seconds=self.seconds) + margin)
-        return Query(parse(f"writer:{self.writer_id}"), window, limit)
+        return Query(parse(f"writer:{self.writer_id} {term}"), window, limit)
 
 
 @click.command("demo")
@@ -88,7 +88,9 @@ def command(seconds: float, rate: float, keep: bool, config_path: Path | None, d
         _migrate(settings.database)
         run = _log(_for_the_demo(settings), seconds, rate)
         stored = _show(settings.database, run)
-        write(_what_next(server, run, keep=keep))
+        write(_what_next(run, server.dsn() if server and keep else None, there_before=server is None))
+        if server and keep:
+            write(["The PostgreSQL of the demo runs on until:", f"  {server.detach()}"])
     if stored != run.emitted:
         missing, extra = (run.emitted - stored).total(), (stored - run.emitted).total()
         raise DblogError(f"of {run.emitted.total():,} records {missing:,} are not in the table, {extra:,} are too many")
@@ -115,7 +117,7 @@ def _for_the_demo(settings: Settings) -> Settings:
 
 
 def _migrate(database: DatabaseSettings) -> None:
-    click.echo(f"making the tables in {place(database)} ...")
+    click.echo(f"making the tables in {place(database.conninfo())} ...")
     with connected(database) as (connection, names):
         upgrade(connection, Layout(names, database.partition_by, database.indexes))
         make_ahead(connection, names, database.partitions_ahead)
@@ -128,11 +130,14 @@ def _log(settings: Settings, seconds: float, rate: float) -> Run:
     try:
         handler = next(each for each in logging.getLogger().handlers if isinstance(each, dblog.DatabaseLogHandler))
         begun, start = datetime.now(UTC), time.monotonic()
-        with Shop(seconds=seconds, rate=rate) as shop:
-            try:
-                _watch(shop, handler, seconds)
-            except KeyboardInterrupt:
-                click.echo("interrupted: the shop closes early")
+        shop = Shop(seconds=seconds, rate=rate)
+        try:
+            shop.open()
+            _watch(shop, handler, seconds)
+        except KeyboardInterrupt:
+            click.echo("interrupted: the shop closes early")
+        finally:
+            shop.close()
         dblog.shutdown_logging(SHUTDOWN_TIMEOUT)
         return Run(shop.emitted, handler.stats().writer_id, begun, time.monotonic() - start)
     finally:
@@ -167,8 +172,10 @@ def _show(database: DatabaseSettings, run: Run) -> Counts:
         counted = sa.select(*key, sa.func.count()).where(run.query().where(logs)).group_by(*key)
         found = {(logger, level): count for logger, level, count in connection.execute(counted)}
         stored = Counter({key: count for key, count in found.items() if key[0].partition(".")[0] == "shop"})
-        write(["", *draw(make_table("", ("level", "emitted", "rows"), _by_level(run.emitted, stored)), style), ""])
-        write([f"the newest {NEWEST} of them:", *text_lines(records(connection, logs, run.query(NEWEST)), style), ""])
+        write(draw(make_table("", ("level", "emitted", "rows"), _by_level(run.emitted, stored)), style))
+        for title, term, limit in (("The newest records", "", 5), ("The newest errors", "level>=error", 2)):
+            if lines := list(text_lines(records(connection, logs, run.query(term, limit)), style)):
+                write([f"{title}:", *lines, ""])
     rate = stored.total() / run.seconds
     click.echo(
         f"{run.emitted.total():,} records emitted, {stored.total():,} stored, {rate:,.0f} records/s "
@@ -183,16 +190,12 @@ def _by_level(emitted: Counts, stored: Counts) -> Iterator[tuple[object, ...]]:
         yield logging.getLevelName(level), *both
 
 
-def _what_next(server: EmbeddedServer | None, run: Run, *, keep: bool) -> Iterator[str]:
-    """How to look further."""
-    yield ""
-    if server and not keep:
-        yield "The PostgreSQL of the demo is gone now. `dblog demo --keep` leaves it running, to look around in it."
+def _what_next(run: Run, kept: str | None, *, there_before: bool) -> Iterator[str]:
+    """How to look further: in the server that is kept, or in the one that was there before."""
+    if not kept and not there_before:
+        yield "The PostgreSQL of the demo ends now. `dblog demo --keep` leaves it running, to look around in it."
         return
-    dsn = f" --dsn {shlex.quote(server.dsn())}" if server else ""
-    yield "Look further" + (":" if server else " (with the same --dsn or variables):")
+    yield "Look further:" if kept else "Look further, with the same --dsn, --config or variables:"
+    dsn = f" --dsn {shlex.quote(kept)}" if kept else ""
     for words in ("query 'level>=error'", f"query -n 5 writer:{run.writer_id} extra.status:404", "stats", "tail -f"):
         yield f"  dblog {words}{dsn}"
-    if server:
-        yield "The PostgreSQL of the demo runs on until:"
-        yield f"  {server.detach()}"

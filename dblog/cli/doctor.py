@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dblog.cli.options import with_settings
+from dblog.cli.render import printable
 from dblog.settings import Settings
 from dblog.store.doctor import SEVERITY, Check, examine, worst
 
@@ -35,5 +36,7 @@ def command(ctx: click.Context, settings: Settings, as_json: bool) -> None:
 
 
 def _line(check: Check) -> Text:
-    remedy = f"\n{'':9}mend it with: {check.remedy}" if check.remedy else ""
-    return Text.assemble((f"{check.state:8} ", STYLES[check.state]), f"{check.name}: {check.finding}", remedy)
+    remedy = f"\n{'':9}mend it with: {printable(check.remedy)}" if check.remedy else ""
+    return Text.assemble(
+        (f"{check.state:8} ", STYLES[check.state]), printable(f"{check.name}: {check.finding}"), remedy
+    )

@@ -8,9 +8,9 @@ import click
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import track
-from rich.table import Table
 
 from dblog.cli.options import with_settings
+from dblog.cli.render import Style, draw, make_table, write
 from dblog.settings import Settings
 from dblog.store.engine import keeping
 from dblog.store.partitions import make_ahead
@@ -64,10 +64,11 @@ def _show(removals: tuple[Removal, ...], days: int) -> None:
     if not removals:
         click.echo(f"nothing is older than {days} days")
         return
-    table = Table("table", "", "rows (estimate)", "size")
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for removal in removals:
-        waits = f" for process {', '.join(map(str, removal.blockers))}" if removal.blockers else ""
-        table.add_row(removal.name, f"{removal.action}{waits}", f"{removal.rows:,}", decimal(removal.size))
-    Console(soft_wrap=True).print(table)
+    rows = ((removal.name, _outcome(removal), removal.rows, decimal(removal.size)) for removal in removals)
+    table = make_table("", ("table", "outcome", "rows, estimated", "size"), rows)
+    write(draw(table, Style("table", zone=None, colour=False)))
+
+
+def _outcome(removal: Removal) -> str:
+    waits = f" for process {', '.join(map(str, removal.blockers))}" if removal.blockers else ""
+    return removal.action + waits

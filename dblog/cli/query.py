@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from dblog.cli.options import with_output, with_selection, with_settings
 from dblog.cli.render import FORMS, Style, printable, write
 from dblog.errors import UsageError
-from dblog.reading.filters import Filter
 from dblog.reading.query import Query, newest, records
+from dblog.reading.terms import Filter
 from dblog.reading.window import Window, ago, show
 from dblog.settings import Settings
 from dblog.store.engine import reading

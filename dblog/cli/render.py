@@ -199,8 +199,8 @@ def _pairs(extra: object) -> Iterator[str]:
 
 def _csv_line(values: Sequence[str]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(values)
-    return out.getvalue()
+    csv.writer(out, lineterminator="\n").writerow(values)  # it only quotes a line break that it knows as one
+    return out.getvalue()[:-1]
 
 
 def _coloured(text: str, level_no: int) -> str:

@@ -6,9 +6,9 @@ import click
 
 from dblog.cli.options import with_output, with_selection, with_settings
 from dblog.cli.render import Style, draw, make_table, to_json, write
-from dblog.reading.filters import Filter
 from dblog.reading.query import Query
 from dblog.reading.summary import Summary, sizes, summarize
+from dblog.reading.terms import Filter
 from dblog.reading.window import Window, show
 from dblog.settings import Settings
 from dblog.store.engine import reading

@@ -10,9 +10,9 @@ from dblog.cli.options import with_output, with_selection, with_settings
 from dblog.cli.query import answer
 from dblog.cli.render import ENDLESS, FORMS, Style, printable, write
 from dblog.errors import UsageError
-from dblog.reading.filters import Filter
 from dblog.reading.follow import follow
 from dblog.reading.query import Query
+from dblog.reading.terms import Filter
 from dblog.reading.window import Window
 from dblog.settings import Settings
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from dblog.reading.fields import Field, Kind
-from dblog.reading.filters import (
+from dblog.reading.terms import (
     Comparison,
     Conjunction,
     Disjunction,

@@ -13,13 +13,23 @@ A text is looked for in the message and the exception, whatever its case. `field
 and `\\`, a backslash.
 """
 
-import logging
 import re
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from dblog.errors import UsageError
 from dblog.reading.fields import FIELDS, Field, Kind, unknown
+from dblog.reading.terms import (
+    Comparison,
+    Conjunction,
+    Disjunction,
+    Filter,
+    Negation,
+    Phrase,
+    Value,
+    is_number,
+    is_whole_number,
+    level_number,
+)
 
 MAX_LENGTH: Final = 10_000
 """Characters of a filter: far below the number of parameters that one statement can take."""
@@ -33,68 +43,7 @@ _VALUE = re.compile(r'[^\s(),"]+')
 _FIELD = re.compile(rf'([A-Za-z_]\w*(?:\.(?:[^\s.:=<>"()]+|{_QUOTED_TEXT}))*)(>=|<=|[:=<>])')
 _PATH_PART = re.compile(rf'\.([^\s.:=<>"()]+|{_QUOTED_TEXT})')
 _KEYWORD = re.compile(r"(OR|AND|NOT)(?=[\s()]|$)")
-_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _UUID = re.compile(r"[0-9a-fA-F-]{1,36}\*?")
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A value as it was written; in a quoted one `*` is an ordinary character."""
-
-    text: str
-    quoted: bool = False
-
-    @property
-    def any(self) -> bool:
-        """Whether this is the lone `*` that stands for any value."""
-        return self.text == "*" and not self.quoted
-
-    @property
-    def wild(self) -> bool:
-        """Whether a `*` in it stands for any text."""
-        return "*" in self.text and not self.quoted
-
-
-@dataclass(frozen=True, slots=True)
-class Phrase:
-    """A text that the message or the exception contains."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A field that equals one of several values, or that is on one side of a single one."""
-
-    field: Field
-    operator: str
-    """One of `= >= > <= <`."""
-    values: tuple[Value, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Negation:
-    """What is not so, or not known."""
-
-    term: "Filter"
-
-
-@dataclass(frozen=True, slots=True)
-class Conjunction:
-    """All of the terms; without any, everything."""
-
-    terms: tuple["Filter", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Disjunction:
-    """At least one of the terms."""
-
-    terms: tuple["Filter", ...]
-
-
-Filter = Phrase | Comparison | Negation | Conjunction | Disjunction
 
 
 def parse(text: str) -> Filter:
@@ -260,21 +209,9 @@ class _Parser:
         raise UsageError(f"filter, position {at + 1}:{term} {problem}")
 
 
-def level_number(text: str) -> int | None:
-    """The number of a level that is given by its name or as a number; None for a name that is not known here."""
-    if _WHOLE_NUMBER.fullmatch(text):
-        return int(text)
-    return logging.getLevelNamesMapping().get(text.upper())
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a number as JSON has them."""
-    return _NUMBER.fullmatch(text) is not None
-
-
 def _accepts(kind: Kind, value: Value) -> bool:
-    if kind in (Kind.NUMBER, Kind.LEVEL) and (kind is Kind.NUMBER or _WHOLE_NUMBER.fullmatch(value.text)):
-        return bool(_WHOLE_NUMBER.fullmatch(value.text)) and abs(int(value.text)) < 2**63
+    if kind in (Kind.NUMBER, Kind.LEVEL) and (kind is Kind.NUMBER or is_whole_number(value.text)):
+        return is_whole_number(value.text) and abs(int(value.text)) < 2**63
     if kind is Kind.UUID:
         return bool(_UUID.fullmatch(value.text)) and (value.wild or len(value.text.replace("-", "")) == 32)
     return True

@@ -7,7 +7,7 @@ transaction the previous poll's snapshot could not see: exactly those that were 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -60,6 +60,11 @@ class Follower:
         self._spans: deque[Span] = deque()
         self._after: tuple[datetime, int] | None = None
 
+    @property
+    def started(self) -> bool:
+        """Whether the records to begin with were fetched."""
+        return bool(self._snapshot)
+
     def start(self, connection: sa.Connection, names: Names) -> Sequence[Record]:
         """The newest records of the query; whatever is committed after them, `next` will bring.
 
@@ -70,8 +75,10 @@ class Follower:
         with connection.begin():
             if connection.scalar(sa.select(sa.func.pg_is_in_recovery())):
                 raise DatabaseError("a standby cannot be followed: connect to the primary, or leave out --follow")
-            self._snapshot = str(connection.scalar(sa.select(_snapshot_now())))
-            return connection.execute(self._query.select(logs)).mappings().all() if self._query.limit else []
+            snapshot = str(connection.scalar(sa.select(_snapshot_now())))
+            last = connection.execute(self._query.select(logs)).mappings().all() if self._query.limit else []
+        self._snapshot = snapshot
+        return last
 
     def next(self, connection: sa.Connection, names: Names) -> Sequence[Record]:
         """Up to `CHUNK` matching records that were committed since; empty when there are none now."""
@@ -97,7 +104,7 @@ class Follower:
             if restored:
                 raise DatabaseError("the server was restored to an earlier state: what came since is not known")
             found = connection.execute(unseen.order_by(ledger.c.time_from)).all()
-        self._spans.extend(_spans(found))
+        self._spans.extend(gather(found))
         self._snapshot = now
 
     def _page(self, connection: sa.Connection, logs: sa.Table) -> Sequence[Record]:
@@ -113,9 +120,13 @@ class Follower:
 
     def _select(self, span: Span, logs: sa.Table) -> sa.Select[Any]:
         writers, numbers = zip(*span.batches, strict=True)
-        wanted = sa.func.unnest(
-            sa.literal(list(writers), ARRAY(sa.Uuid())), sa.literal(list(numbers), ARRAY(sa.BigInteger()))
-        ).table_valued(sa.column("writer_id", sa.Uuid()), sa.column("batch_seq", sa.BigInteger()), name="wanted")
+        wanted = (
+            sa.func.unnest(
+                sa.literal(list(writers), ARRAY(sa.Uuid())), sa.literal(list(numbers), ARRAY(sa.BigInteger()))
+            )
+            .table_valued(sa.column("writer_id", sa.Uuid()), sa.column("batch_seq", sa.BigInteger()), name="wanted")
+            .render_derived()
+        )
         since = self._after[0] if self._after else span.since
         statement = (
             sa.select(logs)
@@ -138,7 +149,7 @@ def follow(
     statement_timeout: float,
     pause: Callable[[], object],
     note: Callable[[str], None],
-) -> Iterator[Sequence[Record]]:
+) -> Generator[Sequence[Record], None, None]:
     """The newest records of the query, then, for ever, those that are committed, as they come.
 
     Args:
@@ -156,12 +167,11 @@ def follow(
     follower = Follower(query)
     connect = partial(_connect, settings, statement_timeout)
     stack, connection, names = connect()
-    with stack:
-        yield follower.start(connection, names)
-        stack = stack.pop_all()
     while True:
         try:
             with stack:
+                if not follower.started:
+                    yield follower.start(connection, names)
                 while True:
                     page = follower.next(connection, names)
                     if page:
@@ -184,7 +194,7 @@ def _patient() -> Retrying:
     return Retrying(retry=retry_if_exception_type(Unreachable), wait=wait_exponential(FIRST_RETRY, max=LAST_RETRY))
 
 
-def _spans(batches: Iterable[Sequence[Any]]) -> Iterator[Span]:
+def gather(batches: Iterable[Sequence[Any]]) -> Iterator[Span]:
     """Gather batches, which come sorted by their beginning, into stretches of time without large gaps."""
     gathered: list[tuple[UUID, int]] = []
     since = until = None

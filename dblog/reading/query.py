@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from dblog.reading.conditions import condition
-from dblog.reading.filters import Filter
+from dblog.reading.terms import Filter
 from dblog.reading.window import Window
 
 Record = sa.RowMapping

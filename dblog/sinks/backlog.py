@@ -20,6 +20,8 @@ class Trouble:
     """What happened, and where to find what is left; never a part of a record."""
     levels: Mapping[int, int]
     """Rows by level number that had been figured as waiting and will not come back."""
+    adopted: bool = False
+    """True for what another writer had left."""
 
 
 class Backlog:
@@ -139,4 +141,4 @@ class Backlog:
         except OSError as error:
             segment.troubles.append(f"could not be removed: {error.strerror}")
         if segment.troubles:
-            self._report(Trouble(segment.path, "; ".join(segment.troubles), segment.waiting.levels))
+            self._report(Trouble(segment.path, "; ".join(segment.troubles), segment.waiting.levels, segment.adopted))

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Final
 
 _NAME: Final = "lock"
-_TRIES: Final = 100
-"""How often to try to have a directory of one's own, while somebody who takes it for a dead writer's looks into it or
-removes it: a few milliseconds in all."""
 
 
 class DirectoryLock:
@@ -35,20 +32,18 @@ class DirectoryLock:
             return False
 
     def acquire(self) -> None:
-        """Make the directory if it is missing, and take its lock without waiting for it.
+        """Make the directory if it is missing, or take its lock without waiting for it.
 
         Raises:
             BlockingIOError: Another process holds it.
             OSError: The directory or the file could not be made.
         """
         self.abandon()
-        for _ in range(_TRIES):
-            self._directory.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError, FileNotFoundError):  # either may be untrue a moment later
-                self._directory.mkdir(mode=0o750)
-            if self.try_acquire():
-                return
-        raise BlockingIOError(errno.EWOULDBLOCK, "another process holds the directory", str(self._directory))
+        self._directory.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if not self._directory.exists():
+            self._make()
+        elif not self.try_acquire():
+            raise BlockingIOError(errno.EWOULDBLOCK, "another process holds the directory", str(self._directory))
 
     def try_acquire(self) -> bool:
         """Take the lock of a directory that exists; False if another process holds it or the directory is gone.
@@ -57,8 +52,7 @@ class DirectoryLock:
             OSError: The file could not be opened.
         """
         try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._open(self._path)
         except (BlockingIOError, FileNotFoundError):
             self.abandon()
             return False
@@ -82,6 +76,24 @@ class DirectoryLock:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def _make(self) -> None:
+        """Make the directory under another name and rename it, so that it is never seen without its owner's hold."""
+        hidden = self._directory.with_name(f".{self._directory.name}")
+        try:
+            hidden.mkdir(mode=0o750, exist_ok=True)
+            self._open(hidden / _NAME)
+            hidden.rename(self._directory)
+        except OSError:
+            self.abandon()
+            with contextlib.suppress(OSError):  # what cannot be tidied up here is used by the next attempt
+                (hidden / _NAME).unlink(missing_ok=True)
+                hidden.rmdir()
+            raise
+
+    def _open(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _remove(self) -> None:
         self._path.unlink()

@@ -126,7 +126,8 @@ class PostgresSink:
         """Make the partitions of a batch; a time that no partition may have leaves its rows to be set aside."""
         start = len(batch.key.writer_id) + len(str(batch.key.seq)) + 2
         hours = {row[start : start + _HOUR_WIDTH] for row in batch.payload.splitlines()}
-        for moment in [batch.key.birth_day, *sorted(hour.decode() + ":00+00" for hour in hours)]:
+        moments = [f"{batch.key.birth_day} 00:00+00", *sorted(hour.decode() + ":00+00" for hour in hours)]
+        for moment in moments:
             try:
                 self._run(connection, sql.SQL("SELECT {}({})").format(self._name("make_partition"), moment))
             except psycopg.DataError:
@@ -157,7 +158,7 @@ class PostgresSink:
     def abandon(self) -> None:
         """In a forked child: let go of the inherited connection without a word to the server."""
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is not None and not connection.closed:
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, connection.fileno())
             os.close(null)

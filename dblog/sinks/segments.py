@@ -52,6 +52,7 @@ class Segment:
         waiting: What is in it and not acknowledged.
         troubles: What went wrong, in words.
         writable: True as long as it can be appended to.
+        adopted: True if another writer left it.
         spoiled: True if the file must be kept when all that can be read has been delivered.
     """
 
@@ -61,6 +62,7 @@ class Segment:
         self.troubles: list[str] = []
         self.spoiled = False
         self.writable = False
+        self.adopted = False
         self._header = header
         self._fd = fd
         self._size = size

@@ -192,6 +192,7 @@ class Spool:
                 if segment is not None:
                     self._hold()
                     segment.move(self._next_path())
+                    segment.adopted = True
                     self._backlog.add(segment)
                     taken.append(segment)
         finally:

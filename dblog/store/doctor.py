@@ -1,5 +1,6 @@
 """Checks of everything that the database has to offer, each with the command that mends what is wrong."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -28,7 +29,7 @@ class Check:
     state: State
     finding: str
     remedy: str | None = None
-    """The command that mends it."""
+    """The command that mends it, where one does."""
 
 
 def worst(checks: tuple[Check, ...]) -> State:
@@ -49,7 +50,7 @@ def examine(settings: DatabaseSettings) -> tuple[Check, ...]:
     except Unreachable as error:
         checks.append(Check("reachable", "error", str(error), "start the server, or correct database.dsn"))
     except DatabaseError as error:
-        checks.append(Check("usable", "error", str(error), "dblog init"))
+        checks.append(Check("usable", "error", str(error)))
     return tuple(checks)
 
 
@@ -103,7 +104,11 @@ _RIGHTS = sa.text(
 def _right(role: str, granted: bool, to: str, right: str, otherwise: State) -> Check:
     if granted:
         return Check(f"may {to}", "ok", f"the role {role} may {to}")
-    return Check(f"may {to}", otherwise, f"the role {role} may not {to}", f"psql -c 'GRANT {right} TO {role}'")
+    return Check(f"may {to}", otherwise, f"the role {role} may not {to}", _psql(f"GRANT {right} TO {role}"))
+
+
+def _psql(statement: str) -> str:
+    return f"psql -c {shlex.quote(statement)}"
 
 
 def _partitions(names: Names, partitions: tuple[Partition, ...], missing: int) -> Iterator[Check]:
@@ -114,7 +119,7 @@ def _partitions(names: Names, partitions: tuple[Partition, ...], missing: int) -
     for part in partitions:
         parent = names.qualified(names.of(part.table))
         if part.default:
-            remedy = f"psql -c 'ALTER TABLE {parent} DETACH PARTITION {names.qualified(part.name)}'"
+            remedy = _psql(f"ALTER TABLE {parent} DETACH PARTITION {names.qualified(part.name)}")
             yield Check("default partition", "warning", f"{part.name} keeps old partitions from going", remedy)
         if part.detaching:
             yield Check("detaching", "warning", f"{part.name} is half detached", "dblog prune")

@@ -62,11 +62,13 @@ def upgrade(connection: sa.Connection, layout: Layout) -> bool:
             return False
         require_schema(connection, names)
         try:
-            _run(connection, layout, "head", found)
+            with connection.begin_nested():
+                _run(connection, layout, "head", found)
         except DBAPIError as error:
             if sqlstate_of(error) != "42501":
                 raise
-            raise DatabaseError(_refused(connection, names, "the ownership of the tables")) from None
+            lacking = "a right over what is there, or over something that they need (the server's log names it)"
+            raise DatabaseError(_refused(connection, names, lacking)) from None
     return True
 
 
@@ -94,7 +96,7 @@ def prepare(
 ) -> None:
     """Make or upgrade the tables and the partitions ahead, on a connection that serves nothing else meanwhile.
 
-    The connection must be in no transaction; it is left open and in autocommit mode.
+    The connection must be in no transaction. It is left open and in autocommit mode; after an error, close it.
 
     Raises:
         Unreachable: The connection was lost.

@@ -132,16 +132,18 @@ def make_partition(connection: sa.Connection, names: Names, moment: datetime) ->
     """Make the partitions that hold a moment where they are missing; returns the name of the one for the records."""
     at = moment.astimezone(UTC).isoformat()
     statement = verbatim(f"SELECT {names.qualified(names.make_partition)}('{at}')")
-    for attempt in Retrying(
+    retrying = Retrying(
         retry=retry_if_exception(is_lock_timeout),
         stop=stop_after_attempt(LOCK_ATTEMPTS),
         wait=wait_random_exponential(multiplier=0.1, max=1),
         reraise=True,
-    ):
-        with attempt, connection.begin():
-            name: str = connection.execute(statement).scalar_one()
-            return name
-    raise AssertionError("unreachable: the last attempt returns or raises")
+    )
+    return retrying(_call, connection, statement)
+
+
+def _call(connection: sa.Connection, statement: sa.TextClause) -> str:
+    with connection.begin():
+        return str(connection.execute(statement).scalar_one())
 
 
 def is_lock_timeout(error: BaseException) -> bool:

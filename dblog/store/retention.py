@@ -53,7 +53,7 @@ class Removal:
     """What became of one table, or would."""
 
     name: str
-    action: Literal["would drop", "dropped", "detached", "waiting"]
+    action: Literal["would drop", "would detach", "dropped", "detached", "waiting"]
     rows: int = 0
     """The planner's estimate."""
     size: int = 0
@@ -94,27 +94,29 @@ def find_expired(connection: sa.Connection, names: Names, retention_days: int) -
 
 
 def planned(expiry: Expiry) -> tuple[Removal, ...]:
-    """What `prune` would drop."""
-    due = tuple(Removal(part.name, "would drop", part.rows, part.size) for part in expiry.due)
-    return tuple(Removal(name, "would drop") for name in expiry.leftovers) + due
+    """What `prune` would do."""
+    return (
+        *(Removal(part.name, "would detach", part.rows, part.size) for part in expiry.pending),
+        *(Removal(name, "would drop") for name in expiry.leftovers),
+        *(Removal(part.name, "would drop", part.rows, part.size) for part in expiry.due),
+    )
 
 
 def prune(connection: sa.Connection, names: Names, expiry: Expiry, *, force: bool = False) -> Iterator[Removal]:
     """Drop what has expired, one table after the other, and tell of each; nobody is kept waiting.
 
-    The connection stays in autocommit mode.
+    Works on a connection of its own, because DETACH CONCURRENTLY cannot be part of a transaction.
 
     Raises:
         DblogError: More than half of the partitions would go and `force` is not given, or another process is pruning.
     """
     if expiry.excessive and not force:
         raise DblogError(
-            f"{len(expiry.due)} partitions would go, more than half of all: check the retention and the server's "
-            "clock, and use --force where both are right"
+            "more than half of the partitions would go: check the retention and the server's clock, and use --force "
+            "where both are right"
         )
-    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-    with _alone(connection, names):
-        yield from _Pruning(connection, names).run(expiry)
+    with connection.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as own, _alone(own, names):
+        yield from _Pruning(own, names).run(expiry)
 
 
 class _Pruning:
@@ -126,13 +128,17 @@ class _Pruning:
 
     def run(self, expiry: Expiry) -> Iterator[Removal]:
         stuck: dict[str, Removal] = {}  # a table can have one pending detach only: the others wait for it
+        detached: dict[str, Removal] = {}
         for part in expiry.pending:
             removal = self._finalize(part)
             if removal.action == "waiting":
                 stuck[part.table] = removal
-            yield removal
+                yield removal
+            else:
+                detached[part.name] = removal
         for name in _leftovers(self._connection, self._names):
-            yield self._drop(Removal(name, "dropped"))
+            yield self._drop(replace(detached.pop(name, Removal(name, "dropped")), action="dropped"))
+        yield from detached.values()
         for part in expiry.due:
             intended = Removal(part.name, "dropped", part.rows, part.size)
             if part.table in stuck:
@@ -168,15 +174,14 @@ class _Pruning:
     def _execute(self, statement: str, timeout: str, *, attempts: int = 1) -> bool:
         """Run a statement; False if a lock that it needs could not be had in time."""
         self._connection.execute(sa.select(sa.func.set_config("lock_timeout", timeout, False)))
+        retrying = Retrying(
+            retry=retry_if_exception(is_lock_timeout),
+            stop=stop_after_attempt(attempts),
+            wait=wait_random(0.1, 0.5),
+            reraise=True,
+        )
         try:
-            for attempt in Retrying(
-                retry=retry_if_exception(is_lock_timeout),
-                stop=stop_after_attempt(attempts),
-                wait=wait_random(0.1, 0.5),
-                reraise=True,
-            ):
-                with attempt:
-                    self._connection.execute(verbatim(statement))
+            retrying(self._connection.execute, verbatim(statement))
         except DBAPIError as error:
             if not is_lock_timeout(error):
                 raise

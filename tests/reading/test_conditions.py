@@ -37,12 +37,14 @@ ROWS: tuple[dict[str, Any], ...] = (
 
 @pytest.fixture
 def rows(database: Database) -> Database:
+    """A database that holds `ROWS`."""
     with database.connect() as connection:
         insert(connection, *ROWS, writer=WRITER)
     return database
 
 
 def selected(database: Database, text: str) -> list[str]:
+    """The messages of the rows that a filter selects."""
     with reading(database.settings.database) as (connection, names):
         logs = logs_table(names)
         chosen = sa.select(logs.c.message).where(condition(parse(text), logs)).order_by(logs.c.id)
@@ -119,6 +121,7 @@ JSON = st.one_of(
 
 
 def quoted(text: str) -> str:
+    """The text as a quoted phrase."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -1,5 +1,6 @@
 """Times as people write them; no test here reads a clock."""
 
+import contextlib
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ NOW = datetime(2026, 3, 29, 10, 0, tzinfo=UTC)
 
 
 def moment(text: str, zone: tzinfo | None = BERLIN) -> datetime:
+    """What a text means at `NOW`."""
     return parse_moment(text, "--since", now=NOW, zone=zone)
 
 
@@ -43,7 +45,7 @@ def moment(text: str, zone: tzinfo | None = BERLIN) -> datetime:
     ],
 )
 def test_a_time_is_understood(text: str, expected: datetime) -> None:
-    """Durations are exact time ago; days and times without a zone follow the calendar of the zone, over a change too."""
+    """Durations are exact time ago; days and times without a zone follow the calendar of the zone."""
     assert moment(text) == expected
 
 
@@ -54,8 +56,8 @@ def test_utc_replaces_the_local_zone() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "soon", "15", "-5m", "m", "5m2h", "1.5h", "2026-02-30", "2026-13-01", "20261121", "2026-11-21Z", "999999999w",
-     "2026-11-21T25:00", "0001-01-01T00:00+14:00", "10:00", "99999999999999999"],
+    ["", " ", "soon", "15", "-5m", "m", "5m2h", "1.5h", "2026-02-30", "2026-13-01", "20261121", "2026-11-21Z",
+     "999999999w", "2026-11-21T25:00", "0001-01-01T00:00+14:00", "10:00", "99999999999999999"],
 )  # fmt: skip
 def test_what_is_no_time_is_refused(text: str) -> None:
     """An error names the option, the value and every form that is accepted."""
@@ -67,18 +69,14 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 @given(st.one_of(st.text(max_size=20), st.text(alphabet="0123456789-:TZ+.wdhms ", max_size=30)))
 def test_any_text_is_a_time_or_refused(text: str) -> None:
     """Whatever is typed becomes a moment with a zone, or a UsageError."""
-    try:
+    with contextlib.suppress(UsageError):
         assert moment(text).tzinfo is not None
-    except UsageError:
-        pass
 
 
-@given(
-    st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)), st.sampled_from([BERLIN, UTC, ZoneInfo("Asia/Kathmandu")])
-)
-def test_what_is_shown_is_understood(naive: datetime, zone: tzinfo) -> None:
-    """A time can be copied from the output into `--since`, and means the same millisecond, however the clocks change."""
-    exact = naive.replace(microsecond=naive.microsecond // 1000 * 1000, tzinfo=UTC)
+@given(st.floats(0, 4e9), st.sampled_from([BERLIN, UTC, ZoneInfo("Asia/Kathmandu")]))
+def test_what_is_shown_is_understood(seconds: float, zone: tzinfo) -> None:
+    """A time can be copied from the output into `--since` and means the same millisecond, however the clocks change."""
+    exact = datetime.fromtimestamp(int(seconds), UTC) + timedelta(milliseconds=int(seconds * 1000) % 1000)
     assert moment(show(exact, zone)) == exact
 
 

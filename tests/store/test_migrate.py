@@ -283,6 +283,29 @@ def test_a_missing_right_is_named(empty_database: Database, schema: str, right: 
     assert all(part in message for part in (f"{empty_database.name}_poor", schema, right, "dblog init --sql"))
 
 
+def test_a_right_that_turns_out_to_be_missing_is_reported(empty_database: Database) -> None:
+    """A right that is only missed halfway leaves nothing behind, and the message names the role and the way out."""
+    role = sql.Identifier(f"{empty_database.name}_poor")
+    with empty_database.connect() as owner, empty_database.connect() as connection:
+        owner.execute("REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC; CREATE SCHEMA logs")
+        owner.execute(sql.SQL("CREATE ROLE {role}; GRANT ALL ON SCHEMA logs TO {role}").format(role=role))
+        try:
+            connection.execute(sql.SQL("SET ROLE {}").format(role))
+            with pytest.raises(DatabaseError, match=rf"{empty_database.name}_poor .* `dblog init --sql`"):
+                migrate.prepare(
+                    connection,
+                    schema="logs",
+                    table_prefix="dblog",
+                    partition_by="day",
+                    indexes="minimal",
+                    partitions_ahead=1,
+                )
+        finally:
+            connection.close()
+            owner.execute(sql.SQL("DROP OWNED BY {role}; DROP ROLE {role}").format(role=role))
+    assert objects(empty_database) == []
+
+
 def test_the_settings_of_config_reach_the_tables(empty_database: Database) -> None:
     """What `config.yml` says about schema and prefix is where the tables are."""
     loaded = load_settings({"database": {"schema": "x", "table_prefix": "y"}}, dsn=empty_database.dsn)

@@ -14,18 +14,24 @@ from hypothesis import strategies as st
 from psycopg import sql
 from servers import Database
 
-from dblog.settings import DatabaseSettings, PartitionBy
+from dblog.settings import PartitionBy
 from dblog.store import partitions
 from dblog.store.engine import connected, keeping
-from dblog.store.layout import set_partition_by
+from dblog.store.layout import Layout, set_partition_by
 from dblog.store.migrate import upgrade
-from dblog.store.layout import Layout
 from dblog.store.names import Names, Table
-from dblog.store.partitions import Partition, list_partitions, make_ahead, make_partition, offsets_ahead, plan_ahead
+from dblog.store.partitions import (
+    Partition,
+    is_lock_timeout,
+    list_partitions,
+    make_ahead,
+    make_partition,
+    offsets_ahead,
+    plan_ahead,
+)
 
 GRANULARITIES: tuple[PartitionBy, ...] = ("hour", "day", "week", "month")
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-LOG_ROW = "('{writer}', 1, {at}, 20, 'INFO', 'app', 'host', 'text')"
 WRITER = "11111111-1111-4111-8111-111111111111"
 INSERT = (
     "INSERT INTO dblog_logs (writer_id, batch_seq, timestamp, level_no, level, logger_name, hostname, message) "
@@ -92,30 +98,18 @@ def test_bounds_are_half_open() -> None:
     assert not day.holds(NOON + timedelta(days=1))
 
 
-@given(
-    st.datetimes(datetime(2026, 1, 1), datetime(2030, 12, 31), timezones=st.just(UTC)), st.sampled_from(GRANULARITIES)
-)
+@given(st.integers(0, 5 * 365 * 24).map(lambda hours: NOON + timedelta(hours=hours)), st.sampled_from(GRANULARITIES))
 def test_the_next_period_is_always_planned_in_time(now: datetime, granularity: PartitionBy) -> None:
-    """Planning a week ahead looks at every day of that week, and never more than an hour's steps for hours."""
+    """Planning seven periods ahead looks at each of the next seven days, or hours where those are the periods."""
     step = timedelta(hours=1) if granularity == "hour" else timedelta(days=1)
-    planned = set(plan_ahead((), now, granularity, 7))
-    if granularity in ("hour", "day", "month"):
-        assert {now + step * count for count in range(8)} <= planned
-    else:
-        assert {now + timedelta(days=1) * count for count in range(8)} <= planned
+    assert {now + step * count for count in range(8)} <= set(plan_ahead((), now, granularity, 7))
 
 
 @pytest.mark.parametrize(
-    ("granularity", "name", "start", "end"),
-    [
-        ("hour", "p{0:%Y%m%d_%H}", "hour", timedelta(hours=1)),
-        ("day", "p{0:%Y%m%d}", "day", timedelta(days=1)),
-        ("week", "p{0:%Gw%V}", "week", timedelta(weeks=1)),
-        ("month", "p{0:%Y%m}", "month", None),
-    ],
+    ("granularity", "name"), [("hour", "%Y%m%d_%H"), ("day", "%Y%m%d"), ("week", "%Gw%V"), ("month", "%Y%m")]
 )
 def test_each_granularity_has_its_bounds_in_utc(
-    kept: tuple[sa.Connection, Names], granularity: PartitionBy, name: str, start: str, end: timedelta | None
+    kept: tuple[sa.Connection, Names], granularity: PartitionBy, name: str
 ) -> None:
     """A partition begins and ends with a UTC hour, day, ISO week or month, and its name says which."""
     connection, names = kept
@@ -124,13 +118,14 @@ def test_each_granularity_has_its_bounds_in_utc(
     moment = now_of(connection) - timedelta(days=90, hours=7)
     made = make_partition(connection, names, moment)
     found = next(found for found in of(connection, names, "logs") if found.name == made)
-    assert found.start
-    assert found.end
+    bounds = sa.text(
+        "SELECT start, start + CAST('1 ' || :unit AS interval) "
+        "FROM date_trunc(:unit, CAST(:moment AS timestamptz), 'UTC') AS start"
+    )
     with connection.begin():
-        expected = connection.scalar(sa.select(sa.func.date_trunc(start, moment, "UTC")))
-    assert found.start == expected
-    assert found.end == found.start + (end or timedelta(days=(found.start + timedelta(days=31)).day * -1 + 32))
-    assert made == "dblog_logs_" + name.format(found.start)
+        expected = connection.execute(bounds, {"unit": granularity, "moment": moment}).one()
+    assert (found.start, found.end) == tuple(expected)
+    assert made == f"dblog_logs_p{found.start:{name}}"
     assert found.ours
     ledger = next(found for found in of(connection, names, "batches") if found.holds(moment))
     assert ledger.start
@@ -167,16 +162,17 @@ def test_a_changed_granularity_fills_the_gaps(kept: tuple[sa.Connection, Names])
     days = of(connection, names, "logs")
     with connection.begin():
         set_partition_by(connection, names, "month")
-    make_ahead(connection, names, 7)
-    make_partition(connection, names, now - timedelta(days=45))
-    make_partition(connection, names, now - timedelta(days=1))
+    whole = range(-45, 31)
+    for offset in whole:
+        make_partition(connection, names, now + timedelta(days=offset))
     with connection.begin():
         set_partition_by(connection, names, "hour")
     make_partition(connection, names, now - timedelta(days=100))
     found = of(connection, names, "logs")
     assert set(days) <= set(found)
+    assert len(found) < len(days) + 6
     assert all(before.end <= after.start for before, after in pairwise(found) if before.end and after.start)
-    assert all(any(each.holds(now + timedelta(days=ahead)) for each in found) for ahead in range(-1, 31))
+    assert all(any(each.holds(now + timedelta(days=offset)) for each in found) for offset in whole)
 
 
 @pytest.mark.parametrize("days", [-402, 33, 40_000])
@@ -275,7 +271,9 @@ def test_many_may_make_the_same_partition_at_once(database: Database) -> None:
         with database.connect() as connection:
             start.wait(30)
             return [
-                connection.execute("SELECT dblog_make_partition(now() - %s * interval '1 day')", [days]).fetchall()[0][0]
+                connection.execute("SELECT dblog_make_partition(now() - %s * interval '1 day')", [days]).fetchall()[0][
+                    0
+                ]
                 for days in range(40, 44)
             ]
 
@@ -285,18 +283,55 @@ def test_many_may_make_the_same_partition_at_once(database: Database) -> None:
     assert len(set(answers[0])) == 4
 
 
-def test_a_lock_that_is_held_for_a_moment_is_waited_for(kept: tuple[sa.Connection, Names], database: Database) -> None:
-    """Where somebody else changes the table, making a partition gives up in time, tries again, and succeeds."""
+def test_a_lock_that_is_held_for_a_moment_is_waited_for(
+    kept: tuple[sa.Connection, Names], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where somebody else holds the table, making a partition gives up in time, tries again, and succeeds."""
     connection, names = kept
     moment = now_of(connection) - timedelta(days=60)
-    with database.connect() as other, ThreadPoolExecutor(1) as pool:
+    refusals = []
+    with database.connect() as other:
+        other.execute("ALTER FUNCTION dblog_make_partition SET lock_timeout = '20ms'")
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE dblog_logs IN ACCESS EXCLUSIVE MODE")
+
+        def note(error: BaseException) -> bool:
+            refusals.append(error)
+            other.rollback()
+            return is_lock_timeout(error)
+
+        monkeypatch.setattr(partitions, "is_lock_timeout", note)
+        made = make_partition(connection, names, moment)
+    assert len(refusals) == 1
+    assert any(found.name == made for found in of(connection, names, "logs"))
+
+
+def test_a_lock_that_is_never_released_is_an_error(
+    kept: tuple[sa.Connection, Names], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its attempts it gives up, so that nobody queues behind it for long."""
+    connection, names = kept
+    monkeypatch.setattr(partitions, "LOCK_ATTEMPTS", 2)
+    moment = now_of(connection) - timedelta(days=60)
+    with database.connect() as other:
+        other.execute("ALTER FUNCTION dblog_make_partition SET lock_timeout = '20ms'")
         with other.transaction():
             other.execute("LOCK TABLE dblog_logs IN ACCESS EXCLUSIVE MODE")
-            waiting = pool.submit(make_partition, connection, names, moment)
-            with database.connect() as watcher:
-                for timeouts in range(1, 100):
-                    if waiting.done() or _lock_timeouts(watcher):
-                        break
-        made = waiting.result(30)
-    assert timeouts
-    assert any(found.name == made for found in of(connection, names, "logs"))
+            with pytest.raises(sa.exc.DBAPIError) as caught:
+                make_partition(connection, names, moment)
+    assert is_lock_timeout(caught.value)
+
+
+def test_a_partition_that_is_being_detached_is_not_passed_off_as_there(database: Database) -> None:
+    """For a moment whose partition is half detached the function asks to try again, since no row would fit."""
+    with database.connect() as connection, database.connect() as reader:
+        name = connection.execute("SELECT dblog_make_partition(now() - interval '80 days')").fetchall()[0][0]
+        with reader.transaction():
+            reader.execute("SELECT count(*) FROM dblog_logs")
+            connection.execute("SET lock_timeout = '20ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                connection.execute(
+                    sql.SQL("ALTER TABLE dblog_logs DETACH PARTITION {} CONCURRENTLY").format(sql.Identifier(name))
+                )
+        with pytest.raises(psycopg.errors.LockNotAvailable, match="being detached"):
+            connection.execute("SELECT dblog_make_partition(now() - interval '80 days')")

@@ -6,6 +6,7 @@ import resource
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,16 @@ def test_closing_keeps_what_waits(make_spool: MakeSpool, make_batch: MakeBatch, 
     assert segments(home) == ["00000001.seg"]
 
 
+def test_opening_again_keeps_what_waits(make_spool: MakeSpool, make_batch: MakeBatch, home: Path) -> None:
+    """A writer that comes back to its directory begins a new segment and leaves the old ones as they are."""
+    for seq in (1, 2):
+        spool = make_spool()
+        spool.append(make_batch(seq))
+        spool.close()
+    assert segments(home) == ["00000001.seg", "00000002.seg"]
+    assert make_spool(2).adopt().frames == 2
+
+
 def test_a_writer_id_must_be_a_uuid(make_spool: MakeSpool, tmp_path: Path) -> None:
     """A writer's id that could lead out of the directory is refused with its value."""
     with pytest.raises(ValueError, match=r"'\.\./x'"):
@@ -209,23 +220,42 @@ def test_a_file_that_vanishes_is_reported(
     assert spool.figures() == Figures()
 
 
-def test_too_many_open_files_are_waited_out(make_spool: MakeSpool, make_batch: MakeBatch) -> None:
-    """When no descriptor is left, appending and reading fail with OSError, lose nothing, and go on later."""
-    spool = make_spool(segment_bytes=1)
-    spool.append(make_batch(1))
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """No file can be opened."""
     lowest = os.dup(0)
     os.close(lowest)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_too_many_open_files_are_waited_out(make_spool: MakeSpool, make_batch: MakeBatch) -> None:
+    """When no descriptor is left, appending and reading fail with OSError, lose nothing, and go on later."""
+    spool = make_spool(segment_bytes=1)
+    spool.append(make_batch(1))
+    with no_descriptors():
         with pytest.raises(OSError, match="Too many open files"):
             spool.append(make_batch(2))
         with pytest.raises(OSError, match="Too many open files"):
             spool.oldest()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     spool.append(make_batch(2))
     assert list(drain(spool)) == [make_batch(1), make_batch(2)]
+
+
+def test_a_directory_that_could_not_be_made_leaves_no_trace(
+    make_spool: MakeSpool, make_batch: MakeBatch, home: Path
+) -> None:
+    """When the lock cannot be made, the directory made for it goes again, and the next batch makes it anew."""
+    spool = make_spool()
+    with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        spool.append(make_batch(1))
+    assert list(home.parent.iterdir()) == []
+    spool.append(make_batch(2))
+    assert list(home.parent.iterdir()) == [home]
 
 
 def test_a_directory_has_one_owner(make_spool: MakeSpool, make_batch: MakeBatch) -> None:

@@ -99,7 +99,10 @@ def test_a_full_disk_takes_whole_batches_only(
     spool = make_spool(directory=small_disk / "spool", segment_bytes=100_000)
     taken = fill(spool, make_batch, 1)
     assert read_segments(small_disk / "spool", header) == taken
-    fill(spool, make_batch, 1000)
+    assert fill(spool, make_batch, 1000) == []
+    sizes = [path.stat().st_size for path in (small_disk / "spool").glob("*/*.seg")]
+    assert all(sizes)
+    assert sum(sizes) == spool.figures().bytes
     ballast.unlink()
     taken += fill(spool, make_batch, 2000)
     assert spool.figures().frames == len(taken) > 100

@@ -182,6 +182,13 @@ def test_any_number_of_levels_fits(make_batch: Callable[..., Batch]) -> None:
     assert read(HEADER + frames.encode(batch, HEADER)) == [batch]
 
 
+@pytest.mark.parametrize("before", range(-1, 20))
+def test_a_footer_may_stand_anywhere(make_batch: Callable[..., Batch], before: int) -> None:
+    """A footer is found even where it is cut in two by the border of what is read at once."""
+    batch = make_batch(1, levels={20: 1}, width=256 * 1024 - before - 1)
+    assert read(HEADER + frames.encode(batch, HEADER)) == [batch]
+
+
 def test_reading_holds_one_frame(make_batch: Callable[..., Batch]) -> None:
     """Reading 20 MiB of frames and 60 MiB of zeros takes the memory of about one frame of 1 MiB."""
     with tempfile.TemporaryFile(buffering=0) as file:

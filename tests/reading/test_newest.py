@@ -15,10 +15,12 @@ from dblog.store.schema import logs_table
 
 
 def window(*, since: datetime, until: datetime | None = None) -> Window:
+    """The window from a moment to another, or to tomorrow."""
     return Window(since, until or datetime.now(UTC) + timedelta(days=1))
 
 
 def messages(database: Database, query: Query) -> list[str]:
+    """The messages of the records that a query finds."""
     with reading(database.settings.database) as (connection, names):
         return [row["message"] for row in records(connection, logs_table(names), query)]
 

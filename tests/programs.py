@@ -1,0 +1,54 @@
+"""Programs that a test runs as processes of their own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import dblog
+
+TIMEOUT = 60.0
+IMPORTABLE = str(Path(dblog.__file__).parent.parent)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A running program and the files that take its output."""
+
+    process: subprocess.Popen[bytes]
+    stdout: Path
+    stderr: Path
+
+    def finish(self) -> str:
+        """Wait for its end, which has to be an orderly one with nothing on stderr; returns its output."""
+        code = self.process.wait(TIMEOUT)
+        complaints = self.stderr.read_text(encoding="utf-8", errors="backslashreplace")
+        assert (code, complaints) == (0, ""), f"exit {code}: {complaints}"
+        return self.stdout.read_text(encoding="utf-8")
+
+
+class Start(Protocol):
+    """Starts a program beside the test, by the name of its file."""
+
+    def __call__(self, name: str, *arguments: object, options: tuple[str, ...] = (), fds: tuple[int, ...] = ()) -> Program:
+        """Start it with these arguments, options of the interpreter and inherited descriptors."""
+        ...
+
+
+def run_in_background(
+    file: Path, arguments: tuple[object, ...], options: tuple[str, ...], fds: tuple[int, ...], folder: Path
+) -> Program:
+    """Start a program that can import dblog; its output goes into `folder`."""
+    stdout, stderr = folder / f"{file.name}.stdout", folder / f"{file.name}.stderr"
+    with stdout.open("wb") as out, stderr.open("wb") as err:
+        process = subprocess.Popen(
+            [sys.executable, *options, file, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": IMPORTABLE},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            pass_fds=fds,
+        )
+    return Program(process, stdout, stderr)

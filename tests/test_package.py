@@ -1,0 +1,160 @@
+"""The package as a whole: what it offers, how light it is, and what its wheel holds."""
+
+import inspect
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from servers import Database
+
+import dblog
+
+TOP = Path(__file__).parent.parent
+HEAVY = ("alembic", "click", "mako", "psycopg", "psycopg_pool", "pydantic", "rich", "sqlalchemy", "tenacity", "yaml")
+
+NAMES = [
+    "ConfigurationError",
+    "DatabaseError",
+    "DatabaseLogHandler",
+    "DblogError",
+    "HandlerStats",
+    "LoggerManager",
+    "get_logger",
+    "initialize_logger",
+    "shutdown_logging",
+]
+
+IMPORT_EACH_ALONE = """
+import os, pkgutil, sys, dblog
+import alembic.operations, click, psycopg, pydantic, rich.progress, sqlalchemy.dialects.postgresql  # once for all
+failed = []
+for module in pkgutil.walk_packages(dblog.__path__, "dblog."):
+    if module.name == "dblog.__main__" or module.name.startswith("dblog.migrations"):
+        continue
+    child = os.fork()
+    if child == 0:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "dblog"]:
+            del sys.modules[name]
+        try:
+            __import__(module.name)
+        except BaseException as error:
+            print(module.name, repr(error), flush=True)
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        failed.append(module.name)
+sys.exit(len(failed))
+"""
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    """Run a piece of Python in an interpreter of its own."""
+    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=TOP)
+
+
+def test_the_public_names_are_these() -> None:
+    """The package offers these names, sorted, each with a docstring; to add or remove one is a decision."""
+    assert dblog.__all__ == NAMES == sorted(NAMES)
+    for name in NAMES:
+        assert inspect.getdoc(getattr(dblog, name)), name
+
+
+def test_importing_it_is_light() -> None:
+    """`import dblog` loads nothing but the standard library: no SQLAlchemy, no Alembic, no command line."""
+    done = python("import dblog, sys; print(*sys.modules)")
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert not loaded & set(HEAVY)
+    assert not [name for name in loaded if name.startswith(("dblog.cli", "dblog.store", "dblog.reading"))]
+
+
+def test_a_handler_needs_neither_sqlalchemy_nor_the_command_line(database: Database) -> None:
+    """A handler that finds its tables delivers without loading what makes and reads them."""
+    code = (
+        "import dblog, logging, sys\n"
+        f"handler = dblog.DatabaseLogHandler({database.dsn!r})\n"
+        "logging.getLogger('light').addHandler(handler)\n"
+        "logging.getLogger('light').warning('here')\n"
+        "handler.close()\n"
+        "print(*sys.modules)\n"
+    )
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert not loaded & {"sqlalchemy", "alembic", "click", "rich"}
+    with database.connect() as connection:
+        assert connection.execute("SELECT message FROM dblog_logs").fetchall() == [("here",)]
+
+
+def test_each_module_can_be_imported_alone() -> None:
+    """No module relies on another one having been imported before it: the imports form no circle."""
+    done = python(IMPORT_EACH_ALONE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_command_is_a_module_too() -> None:
+    """`python -m dblog` is the `dblog` command."""
+    done = subprocess.run([sys.executable, "-m", "dblog", "--version"], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("dblog ")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    done = subprocess.run(build, check=False, cwd=TOP, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+def test_the_wheel_is_complete(wheel: Path) -> None:
+    """It holds every file of the package, the migrations and the licence, and nothing else."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    package = {str(path.relative_to(TOP)) for path in files_in(TOP / "dblog")}
+    migrations = {f"dblog/{path.relative_to(TOP)}" for path in files_in(TOP / "migrations")}
+    assert {name for name in names if ".dist-info/" not in name} == package | migrations
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert {"dblog/py.typed", "dblog/migrations/env.py"} <= set(names)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files below a folder, but for what the interpreter leaves there."""
+    return [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+
+
+def test_the_metadata_say_what_pyproject_says(wheel: Path) -> None:
+    """Version, licence, Python and the extra for the embedded server reach the wheel."""
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        metadata = Parser().parsestr(archive.read(name).decode())
+    assert metadata["Version"] == project["version"]
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["Provides-Extra"] == "embedded"
+    assert "Typing :: Typed" in (metadata.get_all("Classifier") or [])
+
+
+def test_the_unpacked_wheel_makes_its_tables(wheel: Path, tmp_path: Path, empty_database: Database) -> None:
+    """Away from the repository `dblog init` finds the migrations inside the package."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "dblog", "init", "--dsn", empty_database.dsn],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    with empty_database.connect() as connection:
+        assert connection.execute("SELECT count(*) FROM dblog_logs").fetchone() == (0,)

@@ -1,0 +1,120 @@
+"""Handlers on the test's database, loggers that carry them, and what became of the records."""
+
+import logging
+import os
+import secrets
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import pytest
+from programs import IMPORTABLE
+from psycopg import sql
+from psycopg.rows import dict_row
+from servers import Database
+
+from dblog import DatabaseLogHandler, HandlerStats
+
+
+class MakeHandler(Protocol):
+    """Makes a handler that is closed at the end of the test."""
+
+    def __call__(self, dsn: str, **arguments: Any) -> DatabaseLogHandler:
+        """Make it."""
+        ...
+
+
+@pytest.fixture
+def make_handler() -> Iterator[MakeHandler]:
+    """A function that makes handlers; those that the test left open are closed at its end."""
+    made: list[DatabaseLogHandler] = []
+
+    def make(dsn: str, **arguments: Any) -> DatabaseLogHandler:
+        made.append(DatabaseLogHandler(dsn, **arguments))
+        return made[-1]
+
+    yield make
+    for handler in made:
+        handler.close(1.0)
+
+
+@pytest.fixture
+def attach() -> Iterator[Callable[..., logging.Logger]]:
+    """A function that gives a logger of the test's own, which leads to the given handlers and nowhere else."""
+    made: list[logging.Logger] = []
+
+    def make(*handlers: logging.Handler, name: str = "") -> logging.Logger:
+        logger = logging.getLogger(name or f"test.{secrets.token_hex(4)}")
+        logger.setLevel(1)
+        logger.propagate = False
+        logger.handlers = list(handlers)
+        made.append(logger)
+        return logger
+
+    yield make
+    for logger in made:
+        logger.handlers = []
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def handler(database: Database, make_handler: MakeHandler) -> DatabaseLogHandler:
+    """A handler with defaults for everything but the database."""
+    return make_handler(database.dsn)
+
+
+@pytest.fixture
+def logger(handler: DatabaseLogHandler, attach: Callable[..., logging.Logger]) -> logging.Logger:
+    """A logger that leads to `handler`."""
+    return attach(handler)
+
+
+@pytest.fixture(scope="session")
+def stored() -> Callable[..., list[dict[str, Any]]]:
+    """A function that gives the rows of a table of a database, in the order of their arrival."""
+
+    def read(database: Database, table: str = "dblog_logs", order: str = "id") -> list[dict[str, Any]]:
+        query = sql.SQL("SELECT * FROM {} ORDER BY {}").format(sql.Identifier(table), sql.Identifier(order))
+        with database.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query).fetchall()
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def assert_conserved() -> Callable[[HandlerStats], None]:
+    """A function that checks that every record of a handler is somewhere, and in one place only."""
+
+    def check(stats: HandlerStats) -> None:
+        places = (stats.stored, stats.spooled, stats.rejected, stats.printed, stats.dropped, stats.waiting)
+        assert stats.emitted == sum(map(Counter, places), Counter())
+
+    return check
+
+
+class Run(Protocol):
+    """Runs a program in a process of its own."""
+
+    def __call__(self, code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `code` to its end."""
+        ...
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """A function that runs Python code with arguments and additional environment variables."""
+
+    def execute(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-c", code, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": IMPORTABLE, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return execute
