@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dblog.sinks.backlog import Trouble
     from dblog.sinks.spool import Spool
 
+_WORKER: Final = processes.WORKER_THREAD
 _PUBLISH_BYTES: Final = 16 * 1024
 """Bytes that a thread logs before it looks at the queue's bound: rare enough for a lock."""
 _MAX_NESTING: Final = 8
@@ -146,7 +147,6 @@ class DatabaseLogHandler(logging.Handler):
         self._worker = Worker(self._queue, self._delivery, self._announcer)
         self._cells = Cells(mute=is_worker_thread, publish=self._queue.publish)
         self._started = time.monotonic()
-        self._closed = False
 
     def _spool(self) -> "Spool | None":
         chosen = self.settings
@@ -202,6 +202,8 @@ class DatabaseLogHandler(logging.Handler):
             return
         cell.depth += 1
         try:
+            if getattr(record, "threadName", None) == _WORKER:  # brought here by another thread, from a queue or buffer
+                return
             level = record.levelno
             if self._queue.is_full and not self._has_room(level_number(level)):
                 self._drop(cell, level)
@@ -221,7 +223,7 @@ class DatabaseLogHandler(logging.Handler):
                     worker.wake(urgent=True)
             elif worker.asleep:
                 worker.wake()
-            if self._closed:
+            if worker.ended:
                 worker.abandon()
         except Exception as error:  # noqa: BLE001 - logging must never become the application's trouble
             self._announcer.announce("emit", f"a record could not be taken: {type(error).__name__}")
@@ -232,7 +234,7 @@ class DatabaseLogHandler(logging.Handler):
         """Report what a thread has appended, and act on what that means; returns the thread's new count: 0."""
         self._queue.publish(size)
         chosen = self.settings
-        if len(self._queue) >= chosen.batch_size or self._queue.size >= chosen.batch_bytes:
+        if self._queue.is_full or len(self._queue) >= chosen.batch_size or self._queue.size >= chosen.batch_bytes:
             self._worker.wake()
         return 0
 
@@ -274,25 +276,29 @@ class DatabaseLogHandler(logging.Handler):
         Returns:
             True where nothing of it waits any more, False when time ran out.
         """
-        if self._closed:
+        if self.closed:
             return True
         return self._worker.flush(self.settings.close_timeout if timeout is None else timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """Deliver what waits, give up to the spool or stderr what cannot be delivered in time, and end the thread.
 
-        What is logged afterwards goes straight to the spool or stderr.
+        What is logged afterwards goes straight to the spool or stderr. Where `dictConfig` or `fileConfig` close the
+        handler, the thread goes on until loggers have their new handlers, and ends by itself.
 
         Args:
             timeout: Seconds; None for `close_timeout`.
         """
-        if not self._closed:
+        if not self.closed:
             self._worker.close(self.settings.close_timeout if timeout is None else timeout)
-            self._closed = True
-            if self._queue:  # what was logged between the worker's last look and this
-                self._worker.abandon()
+        if self.closed:
             processes.forget(self)
         super().close()
+
+    @property
+    def closed(self) -> bool:
+        """True once everything was delivered or given up and the thread has ended."""
+        return self._worker.ended
 
     def stats(self) -> HandlerStats:
         """The figures of this handler in this process."""
@@ -318,7 +324,7 @@ class DatabaseLogHandler(logging.Handler):
             )
 
     def _state(self) -> State:
-        if self._closed:
+        if self.closed:
             return "closed"
         if self._delivery.pacing.circuit_open:
             return "circuit open"

@@ -1,10 +1,14 @@
 """Forks and the end of the process: every living handler is told."""
 
 import atexit
+import logging
 import os
 import sys
 from collections.abc import Callable
 from typing import Final, Protocol
+
+WORKER_THREAD: Final = "dblog-worker"
+"""The name of the thread of each handler: what is logged there would feed the queues for ever."""
 
 
 class Closeable(Protocol):
@@ -12,6 +16,10 @@ class Closeable(Protocol):
 
     def close(self, timeout: float | None = None) -> None:
         """Deliver what waits."""
+
+    @property
+    def closed(self) -> bool:
+        """True where nothing is left to deliver."""
 
     def restart_after_fork(self) -> None:
         """Begin anew in the child."""
@@ -25,6 +33,7 @@ _handlers: set[Closeable] = set()  # strong: a handler that nobody holds any mor
 
 def register(handler: Closeable) -> None:
     """Tell this handler when the process forks or ends."""
+    _handlers.difference_update([each for each in _handlers if each.closed])  # some close without being waited for
     _handlers.add(handler)
 
 
@@ -34,8 +43,18 @@ def forget(handler: Closeable) -> None:
 
 
 def _close_all() -> None:
+    _flush_what_is_in_front()
     for handler in list(_handlers):
         handler.close()
+
+
+def _flush_what_is_in_front() -> None:
+    """Have each `MemoryHandler` hand its records on now: `logging.shutdown` would do so only after our end."""
+    loggers = (logging.root, *logging.root.manager.loggerDict.values())
+    for handler in {each for logger in loggers for each in getattr(logger, "handlers", ())}:
+        target = getattr(handler, "target", None)
+        if getattr(handler, "flushOnClose", False) and any(target is each for each in _handlers):
+            handler.flush()
 
 
 def _restart_all() -> None:

@@ -5,6 +5,7 @@ A batch belongs to the worker from the moment it leaves the queue until it is st
 thread whose patience is over may take it away (`abandon`).
 """
 
+import logging
 import threading
 import time
 from typing import Final
@@ -12,11 +13,13 @@ from typing import Final
 from dblog.batch import Batch
 from dblog.delivery import Delivery, seconds_left
 from dblog.linequeue import LineQueue
+from dblog.processes import WORKER_THREAD
 from dblog.selflog import Announcer
 
 RELIEF_BYTES: Final = 1024 * 1024
 """What a full queue gives up at a time."""
 _GRACE: Final = 0.2
+_LOOK_AGAIN: Final = 0.01
 
 
 class _WorkerThread(threading.Thread):
@@ -26,6 +29,14 @@ class _WorkerThread(threading.Thread):
 def is_worker_thread() -> bool:
     """True in the thread of any worker: what drivers log there would feed the queues for ever."""
     return isinstance(threading.current_thread(), _WorkerThread)
+
+
+def configures_logging() -> bool:
+    """True in a thread that holds the lock of `logging`, as `dictConfig` does while it closes the old handlers.
+
+    Any logger may need that lock, those of the driver, too: whoever waits for a worker with it waits in vain.
+    """
+    return bool(logging._lock._is_owned())  # type: ignore[attr-defined]
 
 
 class Worker:
@@ -48,6 +59,7 @@ class Worker:
         self._announcer = announcer
         self._flushing = 0  # lines up to which somebody waits
         self._closing_at: float | None = None
+        self._close_later: float | None = None
         self._oldest: float | None = None
         self._pending: Batch | None = None
         self._closing_batch_made = False
@@ -76,22 +88,41 @@ class Worker:
             target = self._queue.taken + len(self._queue)
             self._flushing = max(self._flushing, target)
             self.wake()
+            if configures_logging():
+                return self._is_settled(target)
             while not self._is_settled(target) and not self.ended and seconds_left(deadline):
                 self._progress.wait(seconds_left(deadline))
             return self._is_settled(target)
 
     def close(self, timeout: float) -> None:
-        """Deliver everything, or what is left to the spool or stderr when `timeout` seconds are over."""
+        """Deliver everything, or what is left to the spool or stderr when `timeout` seconds are over.
+
+        A thread that configures logging does not wait: the worker closes by itself, once loggers have new handlers.
+        """
         deadline = time.monotonic() + timeout
-        self._closing_at = deadline
         thread = self._thread
-        if thread is None or not thread.is_alive():
-            self._run()  # no thread could be started, or it ended with the interpreter
-        elif thread is not threading.current_thread():
+        if thread is not None and thread.is_alive() and configures_logging():
+            self._close_later = deadline
             self.wake()
-            thread.join(seconds_left(deadline) + _GRACE)
+            return
+        self._closing_at = deadline
+        with self._owner:
+            thread = self._thread
+            if thread is None:
+                self._thread = threading.current_thread()  # so that nobody starts another one now
+        if thread is None or not thread.is_alive():
+            self._run()  # there was nothing to do so far, no thread could be started, or it ended with the interpreter
+        elif thread is not threading.current_thread():
+            self._await_end(thread, deadline)
         if not self.ended:
             self.abandon()
+
+    def _await_end(self, thread: threading.Thread, deadline: float) -> None:
+        self.wake()
+        with self._progress:
+            ended = self._progress.wait_for(lambda: self.ended, seconds_left(deadline) + _GRACE)
+        if ended and isinstance(thread, _WorkerThread):  # else another thread does the closing
+            thread.join(_GRACE)
 
     def abandon(self) -> None:
         """Take everything from a worker that is stuck or has ended, and give it up to the spool or stderr."""
@@ -125,6 +156,8 @@ class Worker:
             return self._see_through(batch, now)
         if self._closing_at is not None:
             return self._end()
+        if self._close_later is not None:
+            return self._begin_to_close(self._close_later, now)
         if self._delivery.pacing.may_try(now) and (self._delivery.replay(now) or self._delivery.adopt(now)):
             return 0.0
         return None if self._oldest is None else max(0.0, self._due_at(self._oldest) - now)
@@ -137,7 +170,7 @@ class Worker:
         with self._owner:
             if self._thread is not None or self.ended:
                 return
-            thread = _WorkerThread(target=self._run, name="dblog-worker", daemon=True)
+            thread = _WorkerThread(target=self._run, name=WORKER_THREAD, daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:
@@ -154,6 +187,8 @@ class Worker:
                 wait = 1.0
             if not self.ended:
                 self._sleep(wait)
+        if self._queue:  # what was logged between the last look and the end
+            self.abandon()
         self._delivery.close_database()
 
     def _sleep(self, wait: float | None) -> None:
@@ -186,6 +221,8 @@ class Worker:
 
     def _due_at(self, oldest: float) -> float:
         pacing = self._delivery.pacing
+        if self._queue.is_full:  # which may be before a batch is
+            return 0.0
         return pacing.due_at(oldest, count=len(self._queue), size=self._queue.size, urgent=self.urgent)
 
     def _see_through(self, batch: Batch, now: float) -> float:
@@ -227,6 +264,16 @@ class Worker:
         pacing = self._delivery.pacing
         while (batch := self._queue.take(pacing.batch_size, pacing.batch_bytes)) is not None:
             self._delivery.give_up(batch)
+
+    def _begin_to_close(self, deadline: float, now: float) -> float:
+        """Close once nobody configures logging any more: until then loggers may have the old handler."""
+        if not logging._lock.acquire(blocking=False):  # type: ignore[attr-defined]
+            if now < deadline:
+                return _LOOK_AGAIN
+        else:
+            logging._lock.release()  # type: ignore[attr-defined]
+        self._closing_at = max(deadline, now)
+        return 0.0
 
     def _end(self) -> float:
         """Everything is settled: tell the ledger, and stop."""

@@ -32,7 +32,9 @@ class Program:
 class Start(Protocol):
     """Starts a program beside the test, by the name of its file."""
 
-    def __call__(self, name: str, *arguments: object, options: tuple[str, ...] = (), fds: tuple[int, ...] = ()) -> Program:
+    def __call__(
+        self, name: str, *arguments: object, options: tuple[str, ...] = (), fds: tuple[int, ...] = ()
+    ) -> Program:
         """Start it with these arguments, options of the interpreter and inherited descriptors."""
         ...
 

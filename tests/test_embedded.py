@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from eventually import eventually
 
 from dblog.binaries import find_binaries
 from dblog.embedded import EmbeddedServer
@@ -27,14 +26,6 @@ def one(server: EmbeddedServer, query: str) -> object:
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         row = connection.execute(query.encode()).fetchone()
     return row[0] if row else None
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        threading.Event().wait(0.02)
 
 
 def exists(pid: int) -> bool:
@@ -143,8 +134,8 @@ def test_the_server_does_not_outlive_its_owner(ending: signal.Signals) -> None:
         assert exists(pid)
         process.send_signal(ending)
         process.wait()
-        wait_until(lambda: not exists(pid), "the server ends")
-        wait_until(lambda: not home.exists(), "the folder goes")
+        eventually(lambda: not exists(pid), "the server ends")
+        eventually(lambda: not home.exists(), "the folder goes")
 
 
 def test_the_keys_of_the_terminal_do_not_reach_the_server() -> None:
@@ -167,8 +158,8 @@ def test_a_detached_server_lives_until_its_command() -> None:
             assert command == f"kill -INT {pid}"
         finally:
             subprocess.run(["/bin/sh", "-c", f"kill -INT {pid}"], check=True)
-        wait_until(lambda: not exists(pid), "the server ends")
-        wait_until(lambda: not home.exists(), "the folder goes")
+        eventually(lambda: not exists(pid), "the server ends")
+        eventually(lambda: not home.exists(), "the folder goes")
 
 
 def test_only_a_running_server_can_be_detached() -> None:

@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
+from eventually import eventually
 from servers import Database
 
 from dblog.binaries import find_binaries
@@ -40,14 +39,6 @@ def emitted_and_stored(output: str) -> tuple[int, int]:
     found = re.search(r"([\d,]+) records emitted, ([\d,]+) stored, [\d,]+ records/s", output)
     assert found, output
     return int(found[1].replace(",", "")), int(found[2].replace(",", ""))
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        threading.Event().wait(0.05)
 
 
 def rows(database: Database) -> int:
@@ -129,7 +120,7 @@ def test_ctrl_c_ends_it_early_and_in_order(empty_database: Database, tmp_path: P
     """After Ctrl-C what was logged until then is stored, counted and shown."""
     arguments = ["--seconds", "3600", "--rate", "500", "--dsn", empty_database.dsn]
     with subprocess.Popen([*DEMO, *arguments], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        wait_until(lambda: rows(empty_database) > 0, "the first rows")
+        eventually(lambda: rows(empty_database) > 0, "the first rows")
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate()
     assert process.returncode == 0
@@ -173,7 +164,7 @@ def test_keep_leaves_the_server_until_it_is_stopped(tmp_path: Path, temporary_fo
         assert "CardDeclinedError" in found.stdout
     finally:
         subprocess.run(["/bin/sh", "-c", stop], check=True)
-    wait_until(lambda: not list(temporary_folder.iterdir()), "the server's folder goes")
+    eventually(lambda: not list(temporary_folder.iterdir()), "the server's folder goes")
 
 
 def test_a_terminal_sees_the_progress(database: Database, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """An application that knows nothing of dblog: it is told by a file how to log, logs, and comes to its end.
 
-Run as `configured_app.py FILE`, with YAML for `dictConfig` in a `.yml` file, else with what `fileConfig` reads.
+Run as `configured_app.py FILE...`, with YAML for `dictConfig` in a `.yml` file, else with what `fileConfig` reads; each
+file replaces the configuration of the one before.
 """
 
 import logging.config
@@ -23,7 +24,7 @@ def work(name: str, count: int) -> None:
 
 
 def main(file: Path) -> None:
-    """Log in two threads, and end as programs end that never think of their handlers."""
+    """Configure logging and log in two threads."""
     if file.suffix == ".yml":
         logging.config.dictConfig(yaml.safe_load(file.read_text(encoding="utf-8")))
     else:
@@ -36,4 +37,5 @@ def main(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    for given in sys.argv[1:]:
+        main(Path(given))

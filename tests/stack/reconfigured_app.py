@@ -67,7 +67,7 @@ class Load:
 def main(file: Path) -> None:
     """Configure, log, configure again under load, and say what was logged."""
     unhandled = Unhandled()
-    logging.lastResort = unhandled  # type: ignore[assignment] # any handler will do
+    logging.lastResort = unhandled
     config = yaml.safe_load(file.read_text(encoding="utf-8"))
     logging.config.dictConfig(config)
     load = Load()

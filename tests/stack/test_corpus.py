@@ -5,12 +5,13 @@ import os
 import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from servers import Database
 
-from dblog import DatabaseLogHandler, HandlerStats
+from dblog import DatabaseLogHandler
 
 THREADS = 4
 TIMEOUT = 60.0
@@ -68,15 +69,12 @@ def test_a_corpus_of_real_log_lines_comes_back_as_it_was(database: Database) -> 
     assert_comes_back(database, files)
 
 
-def assert_comes_back(database: Database, lines: Lines) -> HandlerStats:
-    """Log from several threads, one logger at a time in each, and compare with the table; returns the figures."""
-    handler = DatabaseLogHandler(database.dsn, batch_size=1000)
-    try:
+def assert_comes_back(database: Database, lines: Lines) -> None:
+    """Log from several threads, one logger at a time in each, and compare with the table and the figures."""
+    with closing(DatabaseLogHandler(database.dsn, batch_size=1000)) as handler:
         with ThreadPoolExecutor(THREADS) as threads:
             list(threads.map(lambda name: log_all(handler, name, lines[name]), lines))
         assert handler.flush(TIMEOUT)
-    finally:
-        handler.close()
     stats = handler.stats()
     found = rows_of(database)
     assert found.keys() == {name for name in lines if lines[name]}
@@ -85,9 +83,8 @@ def assert_comes_back(database: Database, lines: Lines) -> HandlerStats:
         for number, (row, line) in enumerate(zip(rows, lines[name], strict=True), 1):
             assert row == as_stored(line), f"{name}, line {number}"
     assert stats.emitted == stats.stored
-    assert stats.emitted.total() == sum(map(len, lines.values()))
+    assert sum(stats.emitted.values()) == sum(map(len, lines.values()))
     assert stats.repaired == sum(as_stored(line) != line for each in lines.values() for line in each)
-    return stats
 
 
 def log_all(handler: logging.Handler, name: str, lines: list[str]) -> None:
@@ -102,6 +99,7 @@ def log_all(handler: logging.Handler, name: str, lines: list[str]) -> None:
 
 
 def rows_of(database: Database) -> Lines:
+    """The messages of each logger in the order of their arrival."""
     found: Lines = defaultdict(list)
     with database.connect() as connection:
         for name, message in connection.execute("SELECT logger_name, message FROM dblog_logs ORDER BY id"):
@@ -110,6 +108,7 @@ def rows_of(database: Database) -> Lines:
 
 
 def read_lines(path: Path) -> list[str]:
+    """The lines of a file as Python decodes what it cannot trust."""
     return [line.decode("utf-8", "surrogateescape") for line in path.read_bytes().splitlines()]
 
 

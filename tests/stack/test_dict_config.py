@@ -4,7 +4,9 @@ import json
 import logging
 import logging.handlers
 import queue
+import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,11 @@ from servers import Database
 
 from dblog import DatabaseLogHandler
 
+TIMEOUT = 30.0
+SUCCESSOR = "somebody else's"
 BY_CLASS = """
 version: 1
+disable_existing_loggers: false
 handlers:
   database:
     class: dblog.DatabaseLogHandler
@@ -32,7 +37,7 @@ IN_MEMORY = """
 version: 1
 handlers:
   database: {{class: dblog.DatabaseLogHandler, dsn: {dsn}, service: shop}}
-  memory: {{class: logging.handlers.MemoryHandler, capacity: 30, flushLevel: ERROR, target: database}}
+  memory: {{class: logging.handlers.MemoryHandler, capacity: 30, flushLevel: 60, target: database}}
 root: {{level: DEBUG, handlers: [memory]}}
 """
 FILE_CONFIG = """
@@ -86,32 +91,52 @@ def test_a_program_is_told_by_a_file_to_log_into_the_database(
     assert len(rows) == 2 * 51
 
 
+def test_configuring_again_at_once_stores_what_was_logged_before(
+    empty_database: Database, start: Start, tmp_path: Path
+) -> None:
+    """What the first configuration's handler took is stored although the next one replaces it before it has connected.
+
+    `dictConfig` closes handlers while it holds the lock that each logger of the driver needs to connect.
+    """
+    file = tmp_path / "logging.yml"
+    file.write_text(BY_CLASS.format(dsn=empty_database.dsn), encoding="utf-8")
+    start("configured_app.py", file, file, file).finish()
+    rows = Counter(messages(empty_database, "dblog"))
+    assert rows["item 0"] == 3 * 2
+    assert rows.total() == 3 * 2 * 51
+
+
 def test_configuring_again_under_load_loses_nothing(empty_database: Database, start: Start, tmp_path: Path) -> None:
     """While `dictConfig` closes a handler and attaches its successor, other threads log on, and each record is a row.
 
     All but those that reach no handler at all, because the standard library has none attached for a moment. Records
-    that come to the closed handler wait in the spool, from where the last handler brings them to the database.
+    that came to a closed handler wait in the spool, from where the next one brings them to the database.
     """
-    file = tmp_path / "logging.yml"
-    file.write_text(AGAIN.format(dsn=empty_database.dsn, spool=tmp_path / "spool"), encoding="utf-8")
+    file, spool = tmp_path / "logging.yml", tmp_path / "spool"
+    file.write_text(AGAIN.format(dsn=empty_database.dsn, spool=spool), encoding="utf-8")
     figures = json.loads(start("reconfigured_app.py", file).finish())
     logged = {f"{thread}-{number}" for thread, count in enumerate(figures["logged"]) for number in range(count)}
-    rows = messages(empty_database, "dblog")
+    assert sum(figures["logged"]) > 4 * 3 * 200
+    deliver_what_waits(empty_database, spool)
+    rows = [row for row in messages(empty_database, "dblog") if row != SUCCESSOR]
     assert Counter(rows) == Counter(logged - set(figures["unhandled"]))
 
 
 def test_a_queue_in_front_of_the_handler_keeps_order_and_threads(database: Database) -> None:
-    """Through `QueueHandler` and `QueueListener` records keep their order, their logger and their thread."""
-    handler = DatabaseLogHandler(database.dsn)
+    """Through `QueueHandler` and `QueueListener` records keep their order, their logger and their thread.
+
+    What the worker's thread logs comes back through the queue in another thread, and is not taken either.
+    """
     waiting: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    listener = logging.handlers.QueueListener(waiting, handler)
     logger = logging.Logger("front")
     logger.addHandler(logging.handlers.QueueHandler(waiting))
-    listener.start()
     for number in range(500):
         logger.info("number %d", number, extra={"number": number})
-    listener.stop()
-    handler.close()
+    logger.handle(record("born of a delivery", threadName="dblog-worker"))
+    with closing(DatabaseLogHandler(database.dsn)) as handler:
+        listener = logging.handlers.QueueListener(waiting, handler)
+        listener.start()
+        listener.stop()
     query = "SELECT logger_name, thread_name, message, extra_data FROM dblog_logs ORDER BY id"
     with database.connect() as connection:
         rows = connection.execute(query).fetchall()
@@ -120,34 +145,49 @@ def test_a_queue_in_front_of_the_handler_keeps_order_and_threads(database: Datab
 
 def test_a_memory_handler_hands_its_records_on(database: Database) -> None:
     """What a `MemoryHandler` held back arrives in order with its exception, once a serious record has come."""
-    handler = DatabaseLogHandler(database.dsn)
-    memory = logging.handlers.MemoryHandler(capacity=1000, target=handler)
-    logger = logging.Logger("held")
-    logger.addHandler(memory)
-    for number in range(10):
-        logger.debug("held back %d", number)
-    assert handler.stats().emitted == {}
-    logger.error("now", exc_info=ValueError("why"))
-    memory.close()
-    handler.close()
-    assert messages(database, "dblog") == [*(f"held back {number}" for number in range(10)), "now"]
+    with closing(DatabaseLogHandler(database.dsn)) as handler:
+        logger = logging.Logger("held")
+        logger.addHandler(logging.handlers.MemoryHandler(capacity=1000, target=handler))
+        for number in range(10):
+            logger.debug("held back %d", number)
+        assert handler.stats().emitted == {}
+        logger.error("now", exc_info=ValueError("why"))
+    with database.connect() as connection:
+        rows = connection.execute("SELECT message, exception_type, exception FROM dblog_logs ORDER BY id").fetchall()
+    held_back = [(f"held back {number}", None, None) for number in range(10)]
+    assert rows == [*held_back, ("now", "ValueError", "ValueError: why")]
 
 
 def test_two_prefixes_at_once_each_have_their_own(empty_database: Database) -> None:
     """Two handlers in one process fill two sets of tables in one schema; a logger with both has its records in both."""
-    first = DatabaseLogHandler(empty_database.dsn, table_prefix="shop")
-    second = DatabaseLogHandler(empty_database.dsn, table_prefix="audit")
-    for name, handlers in {"one": [first], "two": [second], "both": [first, second]}.items():
-        logger = logging.Logger(name)
-        for handler in handlers:
-            logger.addHandler(handler)
-        for number in range(20):
-            logger.info("%s %d", name, number)
-    first.close()
-    second.close()
+    with (
+        closing(DatabaseLogHandler(empty_database.dsn, table_prefix="shop")) as first,
+        closing(DatabaseLogHandler(empty_database.dsn, table_prefix="audit")) as second,
+    ):
+        for name, handlers in {"one": [first], "two": [second], "both": [first, second]}.items():
+            logger = logging.Logger(name)
+            for handler in handlers:
+                logger.addHandler(handler)
+            for number in range(20):
+                logger.info("%s %d", name, number)
     expected = {name: [f"{name} {number}" for number in range(20)] for name in ("one", "two", "both")}
     assert messages(empty_database, "shop") == expected["one"] + expected["both"]
     assert messages(empty_database, "audit") == expected["two"] + expected["both"]
+
+
+def deliver_what_waits(database: Database, spool: Path) -> None:
+    """Let another handler adopt what is in the spool, and wait until that is empty."""
+    with closing(DatabaseLogHandler(database.dsn, spool_dir=spool)) as handler:
+        handler.handle(record(SUCCESSOR))
+        deadline = time.monotonic() + TIMEOUT
+        while spool.is_dir() and any(spool.rglob("*.seg")):
+            assert time.monotonic() < deadline, f"still in the spool: {list(spool.rglob('*.seg'))}"
+            handler.flush(0.1)
+
+
+def record(message: str, **attributes: object) -> logging.LogRecord:
+    """A record with attributes of its own."""
+    return logging.makeLogRecord({"msg": message, "levelno": logging.INFO, "levelname": "INFO", **attributes})
 
 
 def messages(database: Database, prefix: str) -> list[str]:

@@ -11,9 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
-from servers import Database
-
 from programs import Start
+from servers import Database
 
 WORKER = "dblog-worker"
 CLIENTS = 6
@@ -27,8 +26,18 @@ ROWS = """
            filename, lineno, pathname, message, exception
     FROM dblog_logs ORDER BY id
 """
-EVERYBODY = {"asyncio", "psycopg", "psycopg.pool", "py.warnings", "shop.web", "uvicorn.access", "uvicorn.asgi",
-             "uvicorn.error", "sqlalchemy.engine.Engine", "sqlalchemy.pool.impl.QueuePool"}
+EVERYBODY = {
+    "asyncio",
+    "psycopg",
+    "psycopg.pool",
+    "py.warnings",
+    "shop.web",
+    "uvicorn.access",
+    "uvicorn.asgi",
+    "uvicorn.error",
+    "sqlalchemy.engine.Engine",
+    "sqlalchemy.pool.impl.QueuePool",
+}
 
 Thread = tuple[int, str]
 Entry = tuple[Any, ...]
@@ -82,6 +91,7 @@ def ask(port: int) -> Counter[int]:
 
 
 def status_of(port: int, page: str) -> int:
+    """Send one request."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", page)
@@ -93,6 +103,7 @@ def status_of(port: int, page: str) -> int:
 
 
 def entries_of(file: Path) -> dict[Thread, list[Entry]]:
+    """The lines of the file by thread."""
     found: dict[Thread, list[Entry]] = defaultdict(list)
     for line in file.read_text(encoding="utf-8").splitlines():
         thread, name, created, *rest = json.loads(line)
@@ -101,6 +112,7 @@ def entries_of(file: Path) -> dict[Thread, list[Entry]]:
 
 
 def rows_of(database: Database) -> dict[Thread, list[Entry]]:
+    """The rows of the table by thread, in the order of their arrival."""
     found: dict[Thread, list[Entry]] = defaultdict(list)
     with database.connect() as connection:
         for thread, name, *rest in connection.execute(ROWS):
@@ -109,6 +121,7 @@ def rows_of(database: Database) -> dict[Thread, list[Entry]]:
 
 
 def without_time(entry: Entry) -> Entry:
+    """What has to be the same to the letter."""
     return entry[1:]
 
 

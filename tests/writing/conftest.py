@@ -42,11 +42,15 @@ def make_handler() -> Iterator[MakeHandler]:
 
 @pytest.fixture
 def attach() -> Iterator[Callable[..., logging.Logger]]:
-    """A function that gives a logger of the test's own, which leads to the given handlers and nowhere else."""
+    """A function that gives a logger, by default one of the test's own, which leads to the given handlers alone."""
     made: list[logging.Logger] = []
 
     def make(*handlers: logging.Handler, name: str = "") -> logging.Logger:
-        logger = logging.getLogger(name or f"test.{secrets.token_hex(4)}")
+        if not name:  # one that nobody else knows of, for pytest adds handlers of its own to all that it finds
+            logger = logging.Logger(f"test.{secrets.token_hex(4)}", 1)
+            logger.handlers = list(handlers)
+            return logger
+        logger = logging.getLogger(name)
         logger.setLevel(1)
         logger.propagate = False
         logger.handlers = list(handlers)

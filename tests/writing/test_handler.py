@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -24,6 +25,7 @@ from dblog import DatabaseLogHandler, HandlerStats
 Stored = Callable[..., list[dict[str, Any]]]
 Attach = Callable[..., logging.Logger]
 Conserved = Callable[[HandlerStats], None]
+MakeHandler = Callable[..., DatabaseLogHandler]
 
 
 def test_a_record_becomes_a_row(handler: DatabaseLogHandler, logger: logging.Logger, database: Database, stored: Stored) -> None:
@@ -58,7 +60,10 @@ def storable(value: object) -> object:
         case str():
             return "".join("\\x00" if c == "\0" else f"\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in value)
         case float():
-            return value if math.isfinite(value) else {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}[str(value)]
+            if not math.isfinite(value):
+                return {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}[str(value)]
+            exact = Decimal(repr(value))  # jsonb keeps the digits, and has no point behind a whole number
+            return int(exact) if exact == int(exact) and "e" in repr(value) else value
         case list():
             return [storable(item) for item in value]
         case dict():
@@ -68,9 +73,10 @@ def storable(value: object) -> object:
 
 @given(records=st.lists(st.tuples(TEXT, VALUES, TEXT, TEXT), min_size=1, max_size=20))
 def test_any_text_and_any_extra_come_back(
-    database: Database, handler: DatabaseLogHandler, stored: Stored, records: list[tuple[str, object, str, str]]
+    database: Database, make_handler: MakeHandler, stored: Stored, records: list[tuple[str, object, str, str]]
 ) -> None:
     """Any message, extra, logger and thread name is a row; what PostgreSQL cannot hold is replaced, visibly."""
+    handler = make_handler(database.dsn, mask_keys=[])
     with database.connect() as connection:
         connection.execute("TRUNCATE dblog_logs")
     for message, value, name, thread in records:
@@ -85,6 +91,7 @@ def test_any_text_and_any_extra_come_back(
     assert [row["thread_name"] for row in rows] == [storable(record[3]) for record in records]
     assert [row["extra_data"] for row in rows] == [{"thing": storable(record[1])} for record in records]
     assert not handler.stats().rejected
+    handler.close()
 
 
 def test_odd_records_are_all_stored(
@@ -160,11 +167,11 @@ def test_records_of_a_queue_handler_keep_their_origin(
     handler.flush()
     (row,) = stored(database)
     assert row["function_name"] == "test_records_of_a_queue_handler_keep_their_origin"
-    assert "KeyError: 'k'" in row["exception"]
+    assert "KeyError: 'k'" in row["message"] + (row["exception"] or "")  # before 3.13 it is a part of the message
     assert row["extra_data"] == {"a": 1}
 
 
-def test_filters_and_levels_decide(database: Database, make_handler: Callable[..., DatabaseLogHandler], attach: Attach) -> None:
+def test_filters_and_levels_decide(database: Database, make_handler: MakeHandler, attach: Attach) -> None:
     """Records below the level, and those that a filter refuses, are neither stored nor counted."""
     handler = make_handler(database.dsn, level="WARNING")
     handler.addFilter(lambda record: record.getMessage() != "no")
@@ -213,7 +220,7 @@ def test_a_message_that_logs_while_it_is_rendered(
     ids=["count", "bytes", "age", "error"],
 )
 def test_a_due_batch_leaves_by_itself(
-    database: Database, make_handler: Callable[..., DatabaseLogHandler], attach: Attach, arguments: dict[str, Any],
+    database: Database, make_handler: MakeHandler, attach: Attach, arguments: dict[str, Any],
     log: Callable[[logging.Logger], object],
 ) -> None:  # fmt: skip
     """Nobody has to flush: count, bytes, age or an error bring a batch on its way."""
@@ -222,7 +229,7 @@ def test_a_due_batch_leaves_by_itself(
     eventually(lambda: sum(handler.stats().stored.values()) > 0, "a batch that leaves by itself")
 
 
-def test_batches_respect_their_size(database: Database, make_handler: Callable[..., DatabaseLogHandler], attach: Attach) -> None:
+def test_batches_respect_their_size(database: Database, make_handler: MakeHandler, attach: Attach) -> None:
     """No batch has more records than `batch_size`."""
     handler = make_handler(database.dsn, batch_size=7, flush_interval=3600)
     logger = attach(handler)
@@ -276,7 +283,7 @@ def test_closing_while_others_log_loses_nothing(
     stop = threading.Event()
 
     def log() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.0005):
             logger.info("x")
 
     threads = [threading.Thread(target=log) for _ in range(4)]
@@ -294,7 +301,7 @@ def test_closing_while_others_log_loses_nothing(
 
 
 def test_the_workers_own_logs_do_not_come_back(
-    database: Database, make_handler: Callable[..., DatabaseLogHandler], attach: Attach, stored: Stored
+    database: Database, make_handler: MakeHandler, attach: Attach, stored: Stored
 ) -> None:
     """With the drivers at DEBUG, what the worker's thread makes them log is not taken, or it would never end."""
     handler = make_handler(database.dsn, flush_interval=0.01)
@@ -309,7 +316,7 @@ def test_the_workers_own_logs_do_not_come_back(
 
 
 def test_two_handlers_do_not_disturb_each_other(
-    databases: Any, migrated_template: str, database: Database, make_handler: Callable[..., DatabaseLogHandler],
+    databases: Any, migrated_template: str, database: Database, make_handler: MakeHandler,
     attach: Attach, stored: Stored,
 ) -> None:  # fmt: skip
     """Two handlers in one process bring every record into both of their databases."""
@@ -375,14 +382,14 @@ print(sum(counts), sum(thread.name == "dblog-worker" for thread in threading.enu
     rows = Counter(row["message"] for row in stored(database))
     printed = Counter(line.split(" root ")[1] for line in done.stderr.splitlines() if "not stored" in line)
     between = emitted - (rows + printed).total()
-    assert set((rows + printed).values()) == {1}
+    assert {k: (rows[k], printed[k]) for k, n in (rows + printed).items() if n > 1} == {}
     # While dictConfig replaces the handlers of the root logger it has none for a moment: that is the standard
     # library's gap, in which records reach no handler at all.
     assert 0 <= between <= 20 * 4 * 20
 
 
 def test_overflow_drops_what_may_be_dropped(
-    make_handler: Callable[..., DatabaseLogHandler], attach: Attach, assert_conserved: Conserved,
+    make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """With `overflow: drop` a full queue keeps its bound, refuses what is below ERROR, and counts it."""
@@ -405,7 +412,7 @@ def test_overflow_drops_what_may_be_dropped(
 @pytest.mark.parametrize("overflow", ["spool", "block"])
 @pytest.mark.parametrize("with_spool", [False, True])
 def test_overflow_makes_room_elsewhere(
-    make_handler: Callable[..., DatabaseLogHandler], attach: Attach, assert_conserved: Conserved, tmp_path: Any,
+    make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved, tmp_path: Any,
     overflow: str, with_spool: bool, capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """With `overflow: spool` or `block` a full queue moves its oldest records to the spool, or to stderr without one."""
@@ -419,12 +426,12 @@ def test_overflow_makes_room_elsewhere(
     stats = handler.stats()
     assert_conserved(stats)
     assert (stats.spooled if with_spool else stats.printed) == {20: 2000}
-    printed = [line.split()[6] for line in capfd.readouterr().err.splitlines() if "not stored" in line]
+    printed = [line.split()[7] for line in capfd.readouterr().err.splitlines() if "not stored" in line]
     assert printed == ([] if with_spool else [str(number) for number in range(2000)])
 
 
 def test_blocking_waits_for_the_database(
-    database: Database, make_handler: Callable[..., DatabaseLogHandler], attach: Attach, stored: Stored
+    database: Database, make_handler: MakeHandler, attach: Attach, stored: Stored
 ) -> None:
     """With `overflow: block` callers wait for a database that is slow, and everything is stored."""
     handler = make_handler(database.dsn, overflow="block", queue_max_bytes=64 * 1024, block_timeout=60.0)
@@ -435,7 +442,7 @@ def test_blocking_waits_for_the_database(
     assert handler.stats().stored == {20: 1000}
 
 
-def test_short_lived_threads_do_not_stretch_the_bound(make_handler: Callable[..., DatabaseLogHandler], attach: Attach) -> None:
+def test_short_lived_threads_do_not_stretch_the_bound(make_handler: MakeHandler, attach: Attach) -> None:
     """The bound of the queue holds also where each thread logs little and ends."""
     handler = make_handler("host=127.0.0.1 port=1", overflow="drop", queue_max_bytes=64 * 1024, batch_size=1_000_000,
                            flush_interval=3600)  # fmt: skip
@@ -449,7 +456,7 @@ def test_short_lived_threads_do_not_stretch_the_bound(make_handler: Callable[...
 
 
 def test_the_table_is_made_by_the_first_of_many(
-    empty_database: Database, make_handler: Callable[..., DatabaseLogHandler], attach: Attach, stored: Stored
+    empty_database: Database, make_handler: MakeHandler, attach: Attach, stored: Stored
 ) -> None:
     """Several handlers that find no tables make them once, together, and lose nothing."""
     handlers = [make_handler(empty_database.dsn) for _ in range(4)]
@@ -465,7 +472,7 @@ def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="table_prefix: 'Bad-Prefix' must be 1 to 32 of a-z"):
         DatabaseLogHandler("dbname=x", table_prefix="Bad-Prefix")
     with pytest.raises(ValueError, match="dsn: is not a connection string") as caught:
-        DatabaseLogHandler("postgresql://user:hunter2@:x:y/")
+        DatabaseLogHandler("postgresql://user:hunter2@[::1/")
     assert "hunter2" not in str(caught.value)
 
 
