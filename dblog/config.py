@@ -28,7 +28,10 @@ Tree = dict[str, Any]
 
 
 def load_settings(
-    source: str | Path | Mapping[str, object] | Settings | None = None, *, dsn: str | None = None
+    source: str | Path | Mapping[str, object] | Settings | None = None,
+    *,
+    dsn: str | None = None,
+    need_database: bool = True,
 ) -> Settings:
     """Read, merge and validate the settings.
 
@@ -36,6 +39,7 @@ def load_settings(
         source: A path to a YAML file, a mapping of the same shape, or finished settings, which are returned as they
             are. None: the file that `DBLOG_CONFIG` names, else `./config.yml` where there is one.
         dsn: A connection string that takes the place of everything else that says where the database is.
+        need_database: Refuse settings that do not say where the database is, unless logging into it is off.
 
     Raises:
         ConfigurationError: The file cannot be read, or a setting is wrong; all mistakes are named.
@@ -53,7 +57,8 @@ def load_settings(
         settings = Settings.model_validate(tree)
     except ValidationError as error:
         raise ConfigurationError(*(_sentence(detail) for detail in error.errors())) from None
-    _require_a_database(settings)
+    if need_database:
+        _require_a_database(settings)
     return settings
 
 

@@ -64,6 +64,8 @@ def migrate_online(settings: DatabaseSettings) -> None:
         with connection.begin():
             require_server(connection)
             lock(connection, names.lock)
+            # Else Alembic calls the tables of the default schema by their bare names, and misses those of the metadata.
+            connection.dialect.default_schema_name = None
             configure(Layout(names, settings.partition_by, settings.indexes), connection=connection)
             running = context.get_context()
             before = running.get_current_heads()

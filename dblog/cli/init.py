@@ -1,16 +1,18 @@
 """`dblog init`: create or upgrade the tables."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 import click
 import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from dblog.cli.options import with_settings
+from dblog.cli.options import location_options
 from dblog.columns import SCHEMA_REVISION
+from dblog.config import load_settings
 from dblog.errors import DatabaseError, Unreachable, UsageError
-from dblog.settings import DatabaseSettings, IndexProfile, PartitionBy, Settings
+from dblog.settings import DatabaseSettings, IndexProfile, PartitionBy
 from dblog.store.engine import connected
 from dblog.store.layout import Layout, layout_of, set_partition_by
 from dblog.store.migrate import sql_script, upgrade
@@ -41,12 +43,18 @@ class Wanted:
 @click.option(
     "--wait", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="Wait so long for the server to answer."
 )
-@with_settings
+@location_options
 def command(
-    settings: Settings, as_sql: bool, partition_by: PartitionBy | None, indexes: IndexProfile | None, wait: float
+    config_path: Path | None,
+    dsn: str | None,
+    as_sql: bool,
+    partition_by: PartitionBy | None,
+    indexes: IndexProfile | None,
+    wait: float,
 ) -> None:
     """Create or upgrade the tables, and make the partitions ahead."""
-    wanted, database = Wanted(partition_by, indexes), settings.database
+    database = load_settings(config_path, dsn=dsn, need_database=not as_sql).database
+    wanted = Wanted(partition_by, indexes)
     if as_sql:
         layout = wanted.layout(_names(database), database)
         click.echo(sql_script(layout, database.partitions_ahead), nl=False)

@@ -125,3 +125,13 @@ def test_without_wait_a_missing_server_is_an_error_at_once(capsys: pytest.Captur
     assert out == ""
     assert err.startswith("dblog: error: PostgreSQL at 127.0.0.1:1")
     assert err.count("\n") == 1
+
+
+def test_sql_needs_no_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """`dblog init --sql` prints the SQL where nothing says where a database is; it is for the schema public then."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PGHOST", "")
+    assert run(["init", "--sql"]) == 0
+    printed = capfd.readouterr()
+    assert "CREATE TABLE public.dblog_logs" in printed.out
+    assert "schema public" in printed.err

@@ -373,7 +373,9 @@ for _ in range(20): logging.config.dictConfig(CONFIG)
 stop.set()
 for thread in threads: thread.join()
 logging.shutdown()
-print(sum(counts), sum(thread.name == "dblog-worker" for thread in threading.enumerate()))
+workers = [thread for thread in threading.enumerate() if thread.name == "dblog-worker"]
+for worker in workers: worker.join(30)
+print(sum(counts), sum(worker.is_alive() for worker in workers))
 """
     done = run(program, database.dsn)
     assert done.returncode == 0, done.stderr

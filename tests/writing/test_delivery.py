@@ -1,0 +1,335 @@
+"""Outages of a real database: nothing lost, nothing doubled, one line a minute for the operator, no secrets in it."""
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from eventually import eventually
+from programs import IMPORTABLE
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from servers import Database
+
+from dblog import DatabaseLogHandler, HandlerStats, defaults
+from dblog.embedded import EmbeddedServer
+from dblog.store.migrate import prepare
+
+MakeHandler = Callable[..., DatabaseLogHandler]
+Attach = Callable[..., logging.Logger]
+Conserved = Callable[[HandlerStats], None]
+
+
+def migrate(dsn: str) -> None:
+    """Make the tables."""
+    with psycopg.connect(dsn) as connection:
+        prepare(
+            connection, schema=None, table_prefix="dblog", partition_by=defaults.PARTITION_BY,
+            indexes=defaults.INDEXES, partitions_ahead=1,
+        )  # fmt: skip
+
+
+def messages(dsn: str) -> Counter[str]:
+    """The messages in the table."""
+    with psycopg.connect(dsn) as connection:
+        return Counter(row[0] for row in connection.execute("SELECT message FROM dblog_logs"))
+
+
+def log(logger: logging.Logger, start: int, end: int) -> Counter[str]:
+    """Log numbers; returns what is expected in the table."""
+    for number in range(start, end):
+        logger.info("%d", number)
+    return Counter(map(str, range(start, end)))
+
+
+@pytest.fixture
+def role(database: Database) -> Iterator[str]:
+    """A role that may log in with the password `hunter2` and nothing else."""
+    name = f"role_{os.getpid()}_{database.name}"
+    with database.connect() as owner:
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'hunter2'").format(sql.Identifier(name)))
+    yield name
+    with database.connect() as owner:
+        owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(name)))
+
+
+@pytest.mark.parametrize("with_spool", [False, True])
+def test_an_outage_loses_and_doubles_nothing(
+    private_server: EmbeddedServer, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], with_spool: bool,
+) -> None:  # fmt: skip
+    """What is logged before, during and after an outage is stored once, in memory or through the spool."""
+    dsn = private_server.dsn()
+    migrate(dsn)
+    handler = make_handler(dsn, flush_interval=0.02, batch_size=50, spool_dir=tmp_path if with_spool else None)
+    logger = attach(handler)
+    expected = log(logger, 0, 100)
+    assert handler.flush(30)
+    private_server.kill()
+    expected += log(logger, 100, 400)
+    eventually(lambda: handler.stats().state != "connected", "the outage to be noticed")
+    assert not with_spool or eventually(lambda: handler.stats().spooled, "records in the spool") is None
+    assert with_spool or not handler.flush(0.1)
+    assert_conserved(handler.stats())
+    private_server.start()
+    expected += log(logger, 400, 500)
+    eventually(lambda: handler.stats().stored == {20: 500}, "everything to be stored")
+    assert_conserved(handler.stats())
+    handler.close()
+    assert messages(dsn) == expected
+    assert list(tmp_path.rglob("*.seg")) == []
+    lines = capfd.readouterr().err.splitlines()
+    assert [re.sub(r".* (does not take|takes) records.*", r"\1", line) for line in lines] == ["does not take", "takes"]
+    assert "postgres@127.0.0.1" in lines[0]
+    assert private_server._password not in str(lines)
+
+
+def test_a_database_that_comes_up_later(
+    private_server: EmbeddedServer, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved
+) -> None:
+    """Logging works before the database does; once it is there the tables are made and everything is stored."""
+    private_server.stop()
+    handler = make_handler(private_server.dsn())
+    expected = log(attach(handler), 0, 100)
+    assert not handler.flush(0.1)
+    assert handler.stats().waiting == {20: 100}
+    private_server.start()
+    assert handler.flush(60)
+    assert messages(private_server.dsn()) == expected
+    assert_conserved(handler.stats())
+
+
+def test_connections_killed_under_load(
+    database: Database, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved
+) -> None:
+    """While connections are killed again and again, every record is stored exactly once."""
+    handler = make_handler(database.dsn, flush_interval=0.001, batch_size=20)
+    logger = attach(handler)
+    done = threading.Event()
+
+    def kill() -> None:
+        with database.connect() as connection:
+            while not done.wait(0.02):
+                connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dblog'")
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    expected = Counter[str]()
+    for start in range(0, 2000, 20):
+        expected += log(logger, start, start + 20)
+        handler.flush(0.01)
+    done.set()
+    killer.join()
+    assert handler.flush(30)
+    assert messages(database.dsn) == expected
+    assert_conserved(handler.stats())
+
+
+@pytest.mark.parametrize("with_spool", [False, True])
+def test_closing_while_the_server_is_frozen(
+    private_server: EmbeddedServer, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], with_spool: bool,
+) -> None:  # fmt: skip
+    """A server that is stopped in the middle costs `close` no more than its time; what waited is printed or spooled once."""
+    dsn = private_server.dsn()
+    migrate(dsn)
+    handler = make_handler(dsn, spool_dir=tmp_path if with_spool else None)
+    logger = attach(handler)
+    log(logger, 0, 10)
+    assert handler.flush(30)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        row = connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'dblog'").fetchone()
+    assert row is not None
+    os.kill(row[0], signal.SIGSTOP)
+    try:
+        log(logger, 10, 30)
+        assert not handler.flush(0.2)
+        handler.close(0.5)
+        assert handler.stats().state == "closed"
+        assert_conserved(handler.stats())
+    finally:
+        os.kill(row[0], signal.SIGCONT)
+    assert handler.stats().stored == {20: 10}
+    printed = [line.split()[-1] for line in capfd.readouterr().err.splitlines() if "not stored" in line]
+    assert printed == ([] if with_spool else [str(number) for number in range(10, 30)])
+    assert (handler.stats().spooled if with_spool else handler.stats().printed) == {20: 20}
+    # The COMMIT may have been under way, so the rows may be in the table as well: the next handler doubles nothing.
+    other = make_handler(dsn, spool_dir=tmp_path)
+    log(attach(other), 30, 31)
+    assert other.flush(30)
+    eventually(lambda: not with_spool or list(tmp_path.rglob("*.seg")) == [], "the spool to be empty")
+    found = messages(dsn)
+    assert set(found.values()) == {1}
+    assert not with_spool or found == Counter(map(str, range(31)))
+
+
+def test_the_spool_of_a_dead_process_is_delivered(
+    database: Database, make_handler: MakeHandler, attach: Attach, tmp_path: Path, assert_conserved: Conserved
+) -> None:
+    """What a killed process left in the spool is stored by the next one, once, under its own writer, uncounted there."""
+    away = make_conninfo(database.dsn, port="1")
+    program = """
+import logging, os, signal, sys, dblog
+handler = dblog.DatabaseLogHandler(sys.argv[1], spool_dir=sys.argv[2])
+logging.getLogger().addHandler(handler)
+for number in range(50): logging.warning("%d", number)
+handler.close(0.2)
+print(handler.stats().spooled)
+sys.stdout.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, away, tmp_path],
+        env={**os.environ, "PYTHONPATH": IMPORTABLE}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert "50" in done.stdout, done.stderr
+    handler = make_handler(away, spool_dir=tmp_path)
+    handler._database.conninfo = database.dsn  # as if the server had come back at the same address
+    log(attach(handler), 100, 101)
+    assert handler.flush(30)
+    eventually(lambda: sum(messages(database.dsn).values()) == 51, "the adopted records")
+    assert messages(database.dsn) == Counter(map(str, [*range(50), 100]))
+    assert handler.stats().stored == {20: 1}
+    assert_conserved(handler.stats())
+    with database.connect() as connection:
+        writers = connection.execute("SELECT count(DISTINCT writer_id) FROM dblog_logs").fetchone()
+    assert writers == (2,)
+    handler.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damage_in_the_spool_is_counted_as_dropped(
+    private_server: EmbeddedServer, make_handler: MakeHandler, attach: Attach, tmp_path: Path, assert_conserved: Conserved,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Records that the spool cannot give back are no longer counted as spooled but as dropped, and announced."""
+    private_server.stop()
+    handler = make_handler(private_server.dsn(), spool_dir=tmp_path, flush_interval=0.01)
+    logger = attach(handler)
+    log(logger, 0, 10)
+    eventually(lambda: handler.stats().spooled == {20: 10}, "the records in the spool")
+    (segment,) = tmp_path.rglob("*.seg")
+    data = bytearray(segment.read_bytes())
+    data[data.index(b"MainThread")] ^= 0xFF
+    segment.write_bytes(data)
+    private_server.start()
+    logger.info("after")
+    eventually(lambda: handler.stats().dropped == {20: 10}, "the damage to be found")
+    assert handler.flush(30)
+    assert_conserved(handler.stats())
+    assert "damaged" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"password": "wrong-secret"}, "the server refused the connection after the password was sent"),
+        ({"dbname": "no_such_database"}, "the server refused the connection after the password was sent"),
+        ({"port": "1"}, "no connection to the server"),
+    ],
+    ids=["password", "database", "port"],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    database: Database, role: str, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
+    capfd: pytest.CaptureFixture[str], change: dict[str, str], line: str,
+) -> None:  # fmt: skip
+    """A wrong password, database or port is one clear line without the password, whatever the number of tries."""
+    parameters = {"user": role, "password": "hunter2", **change}
+    handler = make_handler(make_conninfo(database.dsn, **parameters))
+    logger = attach(handler)
+    logger.error("waits")
+    eventually(lambda: handler.stats().failures >= 3, "three tries")
+    assert line in (handler.stats().last_error or "")
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert line in said
+    assert "hunter2" not in said
+    assert "secret" not in said
+    handler.close(0.1)
+    assert handler.stats().printed == {40: 1}
+    assert_conserved(handler.stats())
+
+
+@pytest.mark.parametrize(
+    ("grant", "line"),
+    [
+        ("SELECT", "the role lacks a right (SQLSTATE 42501)"),
+        ("INSERT", "the server is read-only (SQLSTATE 25006)"),
+    ],
+    ids=["rights", "read-only"],
+)
+def test_a_role_without_rights_is_told_so(
+    database: Database, role: str, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
+    capfd: pytest.CaptureFixture[str], grant: str, line: str,
+) -> None:  # fmt: skip
+    """A role that may not write keeps its records, and delivers them when the right was granted."""
+    with database.connect() as owner:
+        name = sql.Identifier(role)
+        owner.execute(sql.SQL("GRANT {} ON dblog_logs, dblog_batches TO {}").format(sql.SQL(grant), name))
+        if grant == "INSERT":
+            owner.execute(sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(name))
+        handler = make_handler(make_conninfo(database.dsn, user=role, password="hunter2"))
+        attach(handler).error("waits")
+        eventually(lambda: handler.stats().failures >= 2, "two tries")
+        assert line in capfd.readouterr().err
+        owner.execute(sql.SQL("GRANT INSERT ON dblog_logs, dblog_batches TO {}").format(name))
+        owner.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(name))
+        owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dblog'")
+        assert handler.flush(30)
+    assert_conserved(handler.stats())
+
+
+def test_missing_tables_are_named_until_they_are_there(
+    empty_database: Database, make_handler: MakeHandler, attach: Attach, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With `auto_create` off the operator is told to run `dblog init`; afterwards everything is stored."""
+    handler = make_handler(empty_database.dsn, auto_create=False)
+    attach(handler).error("waits")
+    eventually(lambda: handler.stats().failures >= 2, "two tries")
+    assert "`dblog init`" in capfd.readouterr().err
+    migrate(empty_database.dsn)
+    assert handler.flush(30)
+    assert messages(empty_database.dsn) == Counter(["waits"])
+
+
+def test_a_refused_record_is_printed_and_the_others_stored(
+    database: Database, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """One bad row among 500 goes to stderr with the reason and is counted; 499 are in the table."""
+    with database.connect() as connection:
+        connection.execute("ALTER TABLE dblog_logs ADD CHECK (message <> '250')")
+    handler = make_handler(database.dsn)
+    expected = log(attach(handler), 0, 500)
+    assert handler.flush(30)
+    assert messages(database.dsn) == expected - Counter(["250"])
+    assert handler.stats().rejected == {20: 1}
+    assert_conserved(handler.stats())
+    said = capfd.readouterr().err.splitlines()
+    assert said[0] == "dblog: PostgreSQL refused a record: a constraint refused a row (SQLSTATE 23514)"
+    assert said[1].endswith(" 250")
+
+
+def test_a_spool_that_cannot_be_written_falls_back_to_stderr(
+    make_handler: MakeHandler, attach: Attach, tmp_path: Path, assert_conserved: Conserved, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where neither database nor spool take records they are printed, and the spool's trouble is announced."""
+    (tmp_path / "file").write_text("not a folder")
+    handler = make_handler("host=127.0.0.1 port=1", spool_dir=tmp_path / "file")
+    log(attach(handler), 0, 5)
+    handler.close(0.2)
+    assert handler.stats().printed == {20: 5}
+    assert_conserved(handler.stats())
+    said = capfd.readouterr().err
+    assert "the spool cannot take records" in said
+    assert said.count("not stored") == 5
+
+
