@@ -48,7 +48,7 @@ def _table(results: list[Result]) -> str:
     figures = list(results[0].rounds[0])
     reference = next(each for each in results if each.name == "dblog")
     lines = [
-        "| | " + " | ".join(figures) + f" | dblog's {figures[0]} is |",
+        "| | " + " | ".join(figures) + f" | dblog's {figures[0]} to this one's |",
         "| --- " * (len(figures) + 2) + "|",
     ]
     for each in results:
@@ -57,7 +57,7 @@ def _table(results: list[Result]) -> str:
             low, high = each.spread(figure)
             cells.append(f"{each.median(figure):,.1f} ({low:,.1f} to {high:,.1f})")
         ratio = reference.median(figures[0]) / each.median(figures[0])
-        lines.append(f"| {each.name} | {' | '.join(cells)} | {ratio:.2f} times |")
+        lines.append(f"| {each.name} | {' | '.join(cells)} | {ratio:.2f} |")
     return "\n".join(lines)
 
 

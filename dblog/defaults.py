@@ -61,7 +61,7 @@ RETENTION_DAYS: Final = 365
 """Days that a row is kept."""
 
 LEDGER_KEEP_DAYS: Final = 30
-"""Days that the ledger remembers a batch; also the age to which an undelivered batch may still be inserted."""
+"""Days that the ledger remembers a batch. A batch that waits longer could be stored twice, if it was stored before."""
 
 PARTITION_BY: Final = "day"
 PARTITIONS_AHEAD: Final = 7

@@ -80,6 +80,8 @@ def _describe_connection(error: BaseException) -> str:
     original = getattr(error, "orig", None) or error
     if isinstance(original, TimeoutError | psycopg.errors.ConnectionTimeout):
         return "no answer within the time limit"
+    if isinstance(original, psycopg.DataError):
+        return _MEANINGS["22"]
     pgconn = getattr(original, "pgconn", None)
     if pgconn is not None and pgconn.needs_password:
         return "the server asks for a password and none was given"

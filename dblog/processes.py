@@ -30,11 +30,17 @@ _LAST: Final = -1000
 
 _handlers: set[Closeable] = set()  # strong: a handler that nobody holds any more may have records to deliver
 
+_children: set[int] = set()
+"""Children of `multiprocessing` that close their handlers at their end; forked ones inherit the entries of others."""
+
 
 def register(handler: Closeable) -> None:
     """Tell this handler when the process forks or ends."""
     _handlers.difference_update([each for each in _handlers if each.closed])  # some close without being waited for
     _handlers.add(handler)
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        _close_at_the_end_of_a_child(_close_all)
 
 
 def forget(handler: Closeable) -> None:
@@ -61,14 +67,17 @@ def _restart_all() -> None:
     for handler in list(_handlers):
         handler.restart_after_fork()
     multiprocessing = sys.modules.get("multiprocessing.util")
-    if multiprocessing is not None:  # its children end by os._exit, and it forgets finalizers made before this
+    if multiprocessing is not None:  # it forgets finalizers that were made before this
         multiprocessing.register_after_fork(_close_all, _close_at_the_end_of_a_child)
 
 
 def _close_at_the_end_of_a_child(close: Callable[[], None]) -> None:
+    """Have `multiprocessing` close the handlers of its children, which end by `os._exit` and so without `atexit`."""
     from multiprocessing.util import Finalize
 
-    Finalize(None, close, exitpriority=_LAST)
+    if os.getpid() not in _children:
+        _children.add(os.getpid())
+        Finalize(None, close, exitpriority=_LAST)
 
 
 # Functions registered last run first: handlers are closed before `logging.shutdown` asks them to flush.

@@ -62,7 +62,6 @@ class Worker:
         self._close_later: float | None = None
         self._oldest: float | None = None
         self._pending: Batch | None = None
-        self._closing_batch_made = False
         self._thread: threading.Thread | None = None
         self._alarm = threading.Lock()  # a lock, not an Event: its release is safe in a signal handler
         self._alarm.acquire()

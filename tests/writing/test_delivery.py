@@ -32,9 +32,13 @@ def migrate(dsn: str) -> None:
     """Make the tables."""
     with psycopg.connect(dsn) as connection:
         prepare(
-            connection, schema=None, table_prefix="dblog", partition_by=defaults.PARTITION_BY,
-            indexes=defaults.INDEXES, partitions_ahead=1,
-        )  # fmt: skip
+            connection,
+            schema=None,
+            table_prefix="dblog",
+            partition_by=defaults.PARTITION_BY,
+            indexes=defaults.INDEXES,
+            partitions_ahead=1,
+        )
 
 
 def messages(dsn: str) -> Counter[str]:
@@ -63,9 +67,14 @@ def role(database: Database) -> Iterator[str]:
 
 @pytest.mark.parametrize("with_spool", [False, True])
 def test_an_outage_loses_and_doubles_nothing(
-    private_server: EmbeddedServer, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], with_spool: bool,
-) -> None:  # fmt: skip
+    private_server: EmbeddedServer,
+    make_handler: MakeHandler,
+    attach: Attach,
+    assert_conserved: Conserved,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    with_spool: bool,
+) -> None:
     """What is logged before, during and after an outage is stored once, in memory or through the spool."""
     dsn = private_server.dsn()
     migrate(dsn)
@@ -118,7 +127,9 @@ def test_connections_killed_under_load(
     def kill() -> None:
         with database.connect() as connection:
             while not done.wait(0.02):
-                connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dblog'")
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dblog'"
+                )
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -135,9 +146,14 @@ def test_connections_killed_under_load(
 
 @pytest.mark.parametrize("with_spool", [False, True])
 def test_closing_while_the_server_is_frozen(
-    private_server: EmbeddedServer, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], with_spool: bool,
-) -> None:  # fmt: skip
+    private_server: EmbeddedServer,
+    make_handler: MakeHandler,
+    attach: Attach,
+    assert_conserved: Conserved,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    with_spool: bool,
+) -> None:
     """A server that is stopped in the middle costs `close` no more than its time; what waited is printed or spooled once."""
     dsn = private_server.dsn()
     migrate(dsn)
@@ -188,8 +204,12 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run(
         [sys.executable, "-c", program, away, tmp_path],
-        env={**os.environ, "PYTHONPATH": IMPORTABLE}, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": IMPORTABLE},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert "50" in done.stdout, done.stderr
     handler = make_handler(away, spool_dir=tmp_path)
     handler._database.conninfo = database.dsn  # as if the server had come back at the same address
@@ -207,9 +227,13 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_damage_in_the_spool_is_counted_as_dropped(
-    private_server: EmbeddedServer, make_handler: MakeHandler, attach: Attach, tmp_path: Path, assert_conserved: Conserved,
+    private_server: EmbeddedServer,
+    make_handler: MakeHandler,
+    attach: Attach,
+    tmp_path: Path,
+    assert_conserved: Conserved,
     capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     """Records that the spool cannot give back are no longer counted as spooled but as dropped, and announced."""
     private_server.stop()
     handler = make_handler(private_server.dsn(), spool_dir=tmp_path, flush_interval=0.01)
@@ -238,9 +262,15 @@ def test_damage_in_the_spool_is_counted_as_dropped(
     ids=["password", "database", "port"],
 )
 def test_what_is_wrong_is_said_in_one_line(
-    database: Database, role: str, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
-    capfd: pytest.CaptureFixture[str], change: dict[str, str], line: str,
-) -> None:  # fmt: skip
+    database: Database,
+    role: str,
+    make_handler: MakeHandler,
+    attach: Attach,
+    assert_conserved: Conserved,
+    capfd: pytest.CaptureFixture[str],
+    change: dict[str, str],
+    line: str,
+) -> None:
     """A wrong password, database or port is one clear line without the password, whatever the number of tries."""
     parameters = {"user": role, "password": "hunter2", **change}
     handler = make_handler(make_conninfo(database.dsn, **parameters))
@@ -267,9 +297,15 @@ def test_what_is_wrong_is_said_in_one_line(
     ids=["rights", "read-only"],
 )
 def test_a_role_without_rights_is_told_so(
-    database: Database, role: str, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
-    capfd: pytest.CaptureFixture[str], grant: str, line: str,
-) -> None:  # fmt: skip
+    database: Database,
+    role: str,
+    make_handler: MakeHandler,
+    attach: Attach,
+    assert_conserved: Conserved,
+    capfd: pytest.CaptureFixture[str],
+    grant: str,
+    line: str,
+) -> None:
     """A role that may not write keeps its records, and delivers them when the right was granted."""
     with database.connect() as owner:
         name = sql.Identifier(role)
@@ -301,9 +337,12 @@ def test_missing_tables_are_named_until_they_are_there(
 
 
 def test_a_refused_record_is_printed_and_the_others_stored(
-    database: Database, make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
+    database: Database,
+    make_handler: MakeHandler,
+    attach: Attach,
+    assert_conserved: Conserved,
     capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     """One bad row among 500 goes to stderr with the reason and is counted; 499 are in the table."""
     with database.connect() as connection:
         connection.execute("ALTER TABLE dblog_logs ADD CHECK (message <> '250')")
@@ -319,7 +358,11 @@ def test_a_refused_record_is_printed_and_the_others_stored(
 
 
 def test_a_spool_that_cannot_be_written_falls_back_to_stderr(
-    make_handler: MakeHandler, attach: Attach, tmp_path: Path, assert_conserved: Conserved, capfd: pytest.CaptureFixture[str]
+    make_handler: MakeHandler,
+    attach: Attach,
+    tmp_path: Path,
+    assert_conserved: Conserved,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Where neither database nor spool take records they are printed, and the spool's trouble is announced."""
     (tmp_path / "file").write_text("not a folder")
@@ -331,5 +374,3 @@ def test_a_spool_that_cannot_be_written_falls_back_to_stderr(
     said = capfd.readouterr().err
     assert "the spool cannot take records" in said
     assert said.count("not stored") == 5
-
-

@@ -48,7 +48,11 @@ def test_an_insert_that_finds_its_row_stops_the_copy(connection: psycopg.Connect
     """Where the ledger's row is there already, nothing is copied and the caller is told."""
     run(connection, "INSERT INTO copied VALUES (1)")
     with pytest.raises(exchange.Duplicate):
-        run(connection, "BEGIN; INSERT INTO copied VALUES (1) ON CONFLICT DO NOTHING; COPY copied FROM STDIN; COMMIT", b"2\tx\n")
+        run(
+            connection,
+            "BEGIN; INSERT INTO copied VALUES (1) ON CONFLICT DO NOTHING; COPY copied FROM STDIN; COMMIT",
+            b"2\tx\n",
+        )
     run(connection, "ROLLBACK")
     assert count(connection) == 1
 

@@ -70,7 +70,7 @@ class Point:
     password: str
 
 
-Named = namedtuple("Named", ["user", "password"])  # noqa: PYI024 - as applications still write it
+Named = namedtuple("Named", ["user", "password"])
 
 
 @pytest.mark.parametrize(
@@ -231,15 +231,35 @@ def test_too_long_json_is_replaced_by_its_beginning() -> None:
     extra = {"text": "é" * 2000}
     text = encode.encoder.encode(extra)
     assert len(text.encode()) <= 1000
-    assert json.loads(text)["dblog_error"] == f"extra of {len(json.dumps(extra, ensure_ascii=False)) + 2000 - 1} bytes was cut"
+    assert (
+        json.loads(text)["dblog_error"]
+        == f"extra of {len(json.dumps(extra, ensure_ascii=False)) + 2000 - 1} bytes was cut"
+    )
     assert json.loads(text)["beginning"].startswith('{"text":"éé')
 
 
 @pytest.mark.parametrize(
     "key",
-    ["password", "PASSWORD", "db_password", "dbPassword", "DBPassword", "db-password", "Password2", "password_hash",
-     "apiKey", "API_KEY", "X-Api-Key", "apikey", "Authorization", "set-cookie", "access_token", "sessionId", "clientSecret"],
-)  # fmt: skip
+    [
+        "password",
+        "PASSWORD",
+        "db_password",
+        "dbPassword",
+        "DBPassword",
+        "db-password",
+        "Password2",
+        "password_hash",
+        "apiKey",
+        "API_KEY",
+        "X-Api-Key",
+        "apikey",
+        "Authorization",
+        "set-cookie",
+        "access_token",
+        "sessionId",
+        "clientSecret",
+    ],
+)
 def test_secrets_are_masked_in_any_style(key: str) -> None:
     """A key that has a secret word in it hides its value, flat and nested, whatever the value is."""
     encode = Encode(defaults.MASK_KEYS)
@@ -248,7 +268,9 @@ def test_secrets_are_masked_in_any_style(key: str) -> None:
     assert encode({key: "hunter2"}) == {key: MASK}
 
 
-@pytest.mark.parametrize("key", ["passwordless", "tokenizer", "max_tokens", "secretary", "compass", "key", "api", "session"])
+@pytest.mark.parametrize(
+    "key", ["passwordless", "tokenizer", "max_tokens", "secretary", "compass", "key", "api", "session"]
+)
 def test_other_keys_are_not_masked(key: str) -> None:
     """Words that only contain a secret word keep their values."""
     assert Encode(defaults.MASK_KEYS)({key: 1}) == {key: 1}
@@ -283,5 +305,3 @@ def test_a_key_that_fails_is_noted() -> None:
 
     found = Encode()({BadKey(): 1})
     assert found == {"dblog_error": "extra could not be encoded: RuntimeError"}
-
-

@@ -1,6 +1,5 @@
 """The handler against a real database: what is logged is a row, and the caller never notices."""
 
-import json
 import logging
 import logging.config
 import logging.handlers
@@ -28,7 +27,9 @@ Conserved = Callable[[HandlerStats], None]
 MakeHandler = Callable[..., DatabaseLogHandler]
 
 
-def test_a_record_becomes_a_row(handler: DatabaseLogHandler, logger: logging.Logger, database: Database, stored: Stored) -> None:
+def test_a_record_becomes_a_row(
+    handler: DatabaseLogHandler, logger: logging.Logger, database: Database, stored: Stored
+) -> None:
     """Everything that a record knows arrives in its column, secrets masked."""
     try:
         raise ValueError("no")
@@ -58,7 +59,9 @@ def storable(value: object) -> object:
     """What is expected to come back for a value."""
     match value:
         case str():
-            return "".join("\\x00" if c == "\0" else f"\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in value)
+            return "".join(
+                "\\x00" if c == "\0" else f"\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in value
+            )
         case float():
             if not math.isfinite(value):
                 return {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}[str(value)]
@@ -184,9 +187,13 @@ def test_filters_and_levels_decide(database: Database, make_handler: MakeHandler
 
 
 def test_a_message_that_logs_while_it_is_rendered(
-    handler: DatabaseLogHandler, logger: logging.Logger, database: Database, stored: Stored, assert_conserved: Conserved,
+    handler: DatabaseLogHandler,
+    logger: logging.Logger,
+    database: Database,
+    stored: Stored,
+    assert_conserved: Conserved,
     capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     """An object whose `__str__` logs is stored with what it logged; one that never stops is cut off and counted."""
 
     class Chatty:
@@ -209,97 +216,6 @@ def test_a_message_that_logs_while_it_is_rendered(
     assert "records are dropped" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "log"),
-    [
-        ({"batch_size": 3, "flush_interval": 3600}, lambda logger: [logger.info("x") for _ in range(60)]),
-        ({"batch_bytes": 4096, "flush_interval": 3600}, lambda logger: [logger.info("x" * 5000) for _ in range(6)]),
-        ({"flush_interval": 0.05}, lambda logger: logger.info("x")),
-        ({"flush_interval": 3600}, lambda logger: [logger.info("x"), logger.error("x")]),
-    ],
-    ids=["count", "bytes", "age", "error"],
-)
-def test_a_due_batch_leaves_by_itself(
-    database: Database, make_handler: MakeHandler, attach: Attach, arguments: dict[str, Any],
-    log: Callable[[logging.Logger], object],
-) -> None:  # fmt: skip
-    """Nobody has to flush: count, bytes, age or an error bring a batch on its way."""
-    handler = make_handler(database.dsn, **arguments)
-    log(attach(handler))
-    eventually(lambda: sum(handler.stats().stored.values()) > 0, "a batch that leaves by itself")
-
-
-def test_batches_respect_their_size(database: Database, make_handler: MakeHandler, attach: Attach) -> None:
-    """No batch has more records than `batch_size`."""
-    handler = make_handler(database.dsn, batch_size=7, flush_interval=3600)
-    logger = attach(handler)
-    for number in range(50):
-        logger.info("%d", number)
-    assert handler.flush()
-    with database.connect() as connection:
-        sizes = connection.execute("SELECT max(rows_stored), sum(rows_stored), count(*) FROM dblog_batches").fetchone()
-    assert sizes is not None
-    assert sizes[0] <= 7
-    assert sizes[1] == 50
-
-
-def test_closing_tells_the_ledger(handler: DatabaseLogHandler, logger: logging.Logger, database: Database, stored: Stored) -> None:
-    """The last batch of a writer is marked as such, and says how many records were accepted in all."""
-    for _ in range(10):
-        logger.info("x")
-    handler.close()
-    last = stored(database, "dblog_batches", "batch_seq")[-1]
-    assert (last["closing"], last["accepted"], last["rows_stored"]) == (True, 10, 0)
-    assert handler.stats().state == "closed"
-    handler.close()
-
-
-def test_a_handler_that_was_never_used_does_not_connect(database: Database) -> None:
-    """A handler without records opens no connection and starts no thread."""
-    before = set(threading.enumerate())
-    handler = DatabaseLogHandler("host=192.0.2.1 dbname=nowhere")
-    assert set(threading.enumerate()) == before
-    handler.close()
-    assert handler.flush()
-
-
-def test_what_is_logged_after_closing_is_printed(
-    handler: DatabaseLogHandler, logger: logging.Logger, capfd: pytest.CaptureFixture[str], assert_conserved: Conserved
-) -> None:
-    """A late record goes to stderr at once, and is counted as printed."""
-    logger.info("early")
-    handler.close()
-    logger.info("late")
-    assert capfd.readouterr().err.splitlines()[0].endswith("late")
-    assert (handler.stats().stored, handler.stats().printed) == ({20: 1}, {20: 1})
-    assert_conserved(handler.stats())
-
-
-def test_closing_while_others_log_loses_nothing(
-    handler: DatabaseLogHandler, logger: logging.Logger, database: Database, stored: Stored, assert_conserved: Conserved
-) -> None:
-    """Records that other threads log while the handler is closed are stored or printed, every one."""
-    logger.info("first")
-    stop = threading.Event()
-
-    def log() -> None:
-        while not stop.wait(0.0005):
-            logger.info("x")
-
-    threads = [threading.Thread(target=log) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    eventually(lambda: sum(handler.stats().stored.values()), "the first batch")
-    handler.close()
-    stop.set()
-    for thread in threads:
-        thread.join()
-    stats = handler.stats()
-    assert not stats.waiting
-    assert_conserved(stats)
-    assert len(stored(database)) == sum(stats.stored.values())
-
-
 def test_the_workers_own_logs_do_not_come_back(
     database: Database, make_handler: MakeHandler, attach: Attach, stored: Stored
 ) -> None:
@@ -316,9 +232,13 @@ def test_the_workers_own_logs_do_not_come_back(
 
 
 def test_two_handlers_do_not_disturb_each_other(
-    databases: Any, migrated_template: str, database: Database, make_handler: MakeHandler,
-    attach: Attach, stored: Stored,
-) -> None:  # fmt: skip
+    databases: Any,
+    migrated_template: str,
+    database: Database,
+    make_handler: MakeHandler,
+    attach: Attach,
+    stored: Stored,
+) -> None:
     """Two handlers in one process bring every record into both of their databases."""
     with databases.new(migrated_template) as other:
         handlers = make_handler(database.dsn), make_handler(other.dsn)
@@ -329,132 +249,6 @@ def test_two_handlers_do_not_disturb_each_other(
             handler.close()
         assert [row["message"] for row in stored(database)] == [row["message"] for row in stored(other)]
         assert len(stored(other)) == 100
-
-
-@pytest.mark.parametrize("key", ["class", "()"])
-def test_dictconfig_makes_a_handler(database: Database, stored: Stored, key: str) -> None:
-    """The standard configuration by dictionary, as YAML or JSON give it, makes a handler either way."""
-    options = {"dsn": database.dsn, "service": "shop", "level": "INFO", "mask_keys": ["pin"], "batch_bytes": "1MiB"}
-    config = {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "handlers": {"db": {key: "dblog.DatabaseLogHandler", **options}},
-        "loggers": {"configured": {"level": "DEBUG", "handlers": ["db"], "propagate": False}},
-    }
-    logging.config.dictConfig(json.loads(json.dumps(config)))
-    logger = logging.getLogger("configured")
-    (handler,) = logger.handlers
-    logger.debug("too low")
-    logger.info("configured", extra={"pin": 1234})
-    logger.removeHandler(handler)
-    handler.close()
-    (row,) = stored(database)
-    assert (row["message"], row["service"], row["extra_data"]) == ("configured", "shop", {"pin": "***"})
-
-
-def test_dictconfig_again_and_again_under_load(database: Database, run: Callable[..., Any], stored: Stored) -> None:
-    """Configuring logging twenty times while threads log loses no record and leaves no thread or connection."""
-    program = """
-import itertools, logging, logging.config, sys, threading
-CONFIG = {"version": 1, "disable_existing_loggers": False,
-    "handlers": {"db": {"class": "dblog.DatabaseLogHandler", "dsn": sys.argv[1]}},
-    "root": {"level": "INFO", "handlers": ["db"]}}
-logging.config.dictConfig(CONFIG)
-stop, counts = threading.Event(), []
-def log(name):
-    for number in itertools.count():
-        if stop.wait(0.0005):
-            break
-        logging.info("%s %d", name, number)
-    counts.append(number)
-threads = [threading.Thread(target=log, args=(name,)) for name in "abcd"]
-for thread in threads: thread.start()
-for _ in range(20): logging.config.dictConfig(CONFIG)
-stop.set()
-for thread in threads: thread.join()
-logging.shutdown()
-workers = [thread for thread in threading.enumerate() if thread.name == "dblog-worker"]
-for worker in workers: worker.join(30)
-print(sum(counts), sum(worker.is_alive() for worker in workers))
-"""
-    done = run(program, database.dsn)
-    assert done.returncode == 0, done.stderr
-    emitted, workers = map(int, done.stdout.split())
-    assert workers == 0
-    rows = Counter(row["message"] for row in stored(database))
-    printed = Counter(line.split(" root ")[1] for line in done.stderr.splitlines() if "not stored" in line)
-    between = emitted - (rows + printed).total()
-    assert {k: (rows[k], printed[k]) for k, n in (rows + printed).items() if n > 1} == {}
-    # While dictConfig replaces the handlers of the root logger it has none for a moment: that is the standard
-    # library's gap, in which records reach no handler at all.
-    assert 0 <= between <= 20 * 4 * 20
-
-
-def test_overflow_drops_what_may_be_dropped(
-    make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved,
-    capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    """With `overflow: drop` a full queue keeps its bound, refuses what is below ERROR, and counts it."""
-    handler = make_handler("host=127.0.0.1 port=1", overflow="drop", queue_max_bytes=256 * 1024, batch_bytes="256MiB",
-                           batch_size=1_000_000, flush_interval=3600)  # fmt: skip
-    logger = attach(handler)
-    for _ in range(1000):
-        logger.info("x" * 1000)
-    logger.error("important")
-    stats = handler.stats()
-    assert stats.dropped[20] > 500
-    assert stats.waiting[40] == 1
-    assert stats.queue_bytes < 300 * 1024
-    assert_conserved(stats)
-    handler.close(0.1)
-    assert_conserved(handler.stats())
-    assert capfd.readouterr().err.count("the queue is full") == 1
-
-
-@pytest.mark.parametrize("overflow", ["spool", "block"])
-@pytest.mark.parametrize("with_spool", [False, True])
-def test_overflow_makes_room_elsewhere(
-    make_handler: MakeHandler, attach: Attach, assert_conserved: Conserved, tmp_path: Any,
-    overflow: str, with_spool: bool, capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    """With `overflow: spool` or `block` a full queue moves its oldest records to the spool, or to stderr without one."""
-    handler = make_handler("host=127.0.0.1 port=1", overflow=overflow, queue_max_bytes=256 * 1024, flush_interval=3600,
-                           block_timeout=0.01, spool_dir=tmp_path if with_spool else None)  # fmt: skip
-    logger = attach(handler)
-    for number in range(2000):
-        logger.info("%d %s", number, "x" * 1000)
-    assert handler.stats().queue_bytes < 256 * 1024 * 1.5
-    handler.close(1.0)
-    stats = handler.stats()
-    assert_conserved(stats)
-    assert (stats.spooled if with_spool else stats.printed) == {20: 2000}
-    printed = [line.split()[7] for line in capfd.readouterr().err.splitlines() if "not stored" in line]
-    assert printed == ([] if with_spool else [str(number) for number in range(2000)])
-
-
-def test_blocking_waits_for_the_database(
-    database: Database, make_handler: MakeHandler, attach: Attach, stored: Stored
-) -> None:
-    """With `overflow: block` callers wait for a database that is slow, and everything is stored."""
-    handler = make_handler(database.dsn, overflow="block", queue_max_bytes=64 * 1024, block_timeout=60.0)
-    logger = attach(handler)
-    for _ in range(1000):
-        logger.info("x" * 1000)
-    handler.close(30)
-    assert handler.stats().stored == {20: 1000}
-
-
-def test_short_lived_threads_do_not_stretch_the_bound(make_handler: MakeHandler, attach: Attach) -> None:
-    """The bound of the queue holds also where each thread logs little and ends."""
-    handler = make_handler("host=127.0.0.1 port=1", overflow="drop", queue_max_bytes=64 * 1024, batch_size=1_000_000,
-                           flush_interval=3600)  # fmt: skip
-    logger = attach(handler)
-    for _ in range(300):
-        thread = threading.Thread(target=logger.info, args=("x" * 1000,))
-        thread.start()
-        thread.join()
-    assert sum(handler.stats().dropped.values()) > 200
-    handler.close(0.1)
 
 
 def test_the_table_is_made_by_the_first_of_many(
@@ -478,7 +272,9 @@ def test_bad_arguments_are_named() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_connection_of_the_application_is_not_touched(handler: DatabaseLogHandler, logger: logging.Logger, database: Database) -> None:
+def test_a_connection_of_the_application_is_not_touched(
+    handler: DatabaseLogHandler, logger: logging.Logger, database: Database
+) -> None:
     """The application's transaction neither sees nor holds up the rows of the handler."""
     with psycopg.connect(database.dsn) as own:
         own.execute("CREATE TABLE mine (a integer)")

@@ -38,7 +38,8 @@ def writers(rows: list[dict[str, Any]]) -> dict[str, set[Any]]:
 def test_a_child_is_a_writer_of_its_own(database: Database, run: Run, stored: Stored) -> None:
     """Parent and child log under their own process and writer; what waited in the parent is not stored twice."""
     done = run(
-        OPENING + """
+        OPENING
+        + """
 logging.info("before")
 handler.flush()
 logging.info("waiting")
@@ -52,19 +53,24 @@ os.waitpid(child, 0)
 logging.info("after")
 handler.close()
 print(dict(handler.stats().stored))
-""", database.dsn)  # fmt: skip
+""",
+        database.dsn,
+    )
     check(done)
     assert done.stdout == "True Counter({20: 1})\n{20: 3}\n"
     assert sorted(map(len, writers(stored(database)).values())) == [1, 3]
 
 
-@pytest.mark.parametrize("ending", ["os._exit(0)", "sys.exit(0)", "os.kill(os.getpid(), 9)", "handler.close(); os._exit(0)"])
+@pytest.mark.parametrize(
+    "ending", ["os._exit(0)", "sys.exit(0)", "os.kill(os.getpid(), 9)", "handler.close(); os._exit(0)"]
+)
 def test_a_childs_end_does_not_touch_the_parents_connection(
     database: Database, run: Run, ending: str, tmp_path: Path
 ) -> None:
     """However a child ends, the parent goes on with the session that it had."""
     done = run(
-        OPENING + f"""
+        OPENING
+        + f"""
 logging.info("before")
 handler.flush()
 session = handler._database._connection.info.backend_pid
@@ -76,14 +82,18 @@ logging.info("after")
 assert handler.flush()
 assert handler._database._connection.info.backend_pid == session
 assert handler.stats().failures == 0
-""", database.dsn, tmp_path)  # fmt: skip
+""",
+        database.dsn,
+        tmp_path,
+    )
     check(done)
 
 
 def test_an_orderly_end_of_a_child_delivers(database: Database, run: Run, stored: Stored) -> None:
     """A child that ends by `sys.exit` delivers what it logged last, and so does its child."""
     done = run(
-        OPENING + """
+        OPENING
+        + """
 logging.info("parent")
 if os.fork() == 0:
     logging.info("child")
@@ -93,7 +103,9 @@ if os.fork() == 0:
     os.wait()
     sys.exit()
 os.wait()
-""", database.dsn)  # fmt: skip
+""",
+        database.dsn,
+    )
     check(done)
     assert sorted(writers(stored(database)).values(), key=str) == [{"child"}, {"grandchild"}, {"parent"}]
 
@@ -101,7 +113,8 @@ os.wait()
 def test_forking_while_threads_log(database: Database, run: Run, stored: Stored) -> None:
     """Children that are forked at any moment while threads log neither hang nor lose what they log."""
     done = run(
-        OPENING + """
+        OPENING
+        + """
 stop = threading.Event()
 def log():
     while not stop.wait(0.0005):
@@ -123,7 +136,9 @@ stats = handler.stats()
 assert codes == [0] * 10, codes
 assert stats.emitted == stats.stored, stats
 print(sum(stats.stored.values()))
-""", database.dsn)  # fmt: skip
+""",
+        database.dsn,
+    )
     check(done)
     found = Counter(row["message"] for row in stored(database))
     assert found.pop("parent") == int(done.stdout)

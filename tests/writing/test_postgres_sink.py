@@ -51,7 +51,12 @@ def batch(seq: int, *messages: str, moment: datetime = NOW, day: datetime | None
     """A batch of INFO rows with these messages; a message may bring its own time in front of a `|`."""
     rows = []
     for message in messages:
-        values = {"timestamp": f"{moment:%Y-%m-%d %H:%M:%S.%f}+00", "level_no": "20", "level": "INFO", "logger_name": "app"}
+        values = {
+            "timestamp": f"{moment:%Y-%m-%d %H:%M:%S.%f}+00",
+            "level_no": "20",
+            "level": "INFO",
+            "logger_name": "app",
+        }
         values |= {"writer_id": WRITER, "batch_seq": str(seq), "hostname": "web-1", "message": message, **fields}
         rows.append("\t".join(values.get(column.name, "\\N") for column in LOG_COLUMNS) + "\n")
     stamp = f"{moment:%Y-%m-%d %H:%M:%S.%f}+00"
@@ -138,7 +143,9 @@ def test_bad_rows_are_set_aside_and_the_others_stored(make_sink: MakeSink, datab
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
-def test_every_kind_of_bad_row_is_known(make_sink: MakeSink, database: Database, row: dict[str, str], code: str) -> None:
+def test_every_kind_of_bad_row_is_known(
+    make_sink: MakeSink, database: Database, row: dict[str, str], code: str
+) -> None:
     """Whatever is wrong with a row, it costs that row alone, and the reason names the SQLSTATE and nothing of it."""
     extra = row.pop("extra", "")
     bad = batch(1, "bad" + (f"\t{extra}" if extra else ""), **row)
@@ -240,9 +247,7 @@ def test_inserting_is_all_a_writer_needs(make_sink: MakeSink, database: Database
         owner.execute(run)
         try:
             owner.execute(sql.SQL("GRANT INSERT ON dblog_logs, dblog_batches TO {}").format(sql.Identifier(role)))
-            owner.execute(
-                sql.SQL("GRANT EXECUTE ON FUNCTION dblog_make_partition TO {}").format(sql.Identifier(role))
-            )
+            owner.execute(sql.SQL("GRANT EXECUTE ON FUNCTION dblog_make_partition TO {}").format(sql.Identifier(role)))
             rejected: list[Rejected] = []
             sink = make_sink(conninfo=make_conninfo(database.dsn, user=role, password="pw"))
             sink.store(batch(1, "one"), rejected)
@@ -262,7 +267,12 @@ def test_another_schema_and_prefix(database: Database, make_sink: MakeSink) -> N
 
     def make_tables(connection: psycopg.Connection) -> None:
         prepare(
-            connection, schema='We "ird', table_prefix="app", partition_by="month", indexes="minimal", partitions_ahead=1
+            connection,
+            schema='We "ird',
+            table_prefix="app",
+            partition_by="month",
+            indexes="minimal",
+            partitions_ahead=1,
         )
 
     make_sink(schema='We "ird', table_prefix="app", prepare=make_tables).store(batch(1, "weird"), [])

@@ -1,74 +1,16 @@
 """From a record to a line of COPY text: whatever is odd about a record, it becomes a line."""
 
-import asyncio
-import copy
 import logging
 import math
-import sys
 import threading
-from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from encoded import DAY, MISSING, NOW, encode, encoder, fields, record
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dblog import defaults
-from dblog.columns import LOG_COLUMNS
-from dblog.row import RowEncoder
-
-NAMES = [column.name for column in LOG_COLUMNS][2:]
-NOW = 1_795_242_835.25
-DAY = 86_400
-MISSING = object()
-
-
-def encoder(**values: Any) -> RowEncoder:
-    """An encoder whose clock stands at 2026-11-21 06:33:55.25 UTC."""
-    chosen: dict[str, Any] = {
-        "service": "shop",
-        "hostname": "web-1",
-        "max_field_bytes": defaults.MAX_FIELD_BYTES,
-        "mask_keys": defaults.MASK_KEYS,
-        "clock": lambda: NOW,
-    }
-    return RowEncoder(**{**chosen, **values})
-
-
-def record(message: object = "hello", *args: object, level: int = logging.INFO, **attributes: Any) -> logging.LogRecord:
-    """A record of the logger `app`, with further attributes."""
-    made = logging.LogRecord("app", level, "/srv/app/views.py", 42, message, args, None, "index")
-    made.created = NOW
-    vars(made).update(attributes)
-    return made
-
-
-def fields(line: bytes) -> dict[str, str | None]:
-    """The fields of a line, unescaped."""
-    assert line.endswith(b"\n")
-    assert line.count(b"\n") == 1
-    texts = line.decode()[:-1].split("\t")
-    assert len(texts) == len(NAMES)
-    return {name: None if text == "\\N" else unescape(text) for name, text in zip(NAMES, texts, strict=True)}
-
-
-def unescape(text: str) -> str:
-    """What COPY makes of a field."""
-    parts = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "x1e": "\x1e"}
-    out, rest = "", text
-    while rest:
-        before, slash, rest = rest.partition("\\")
-        out += before
-        if slash:
-            code = next(code for code in parts if rest.startswith(code))
-            out, rest = out + parts[code], rest[len(code) :]
-    return out
-
-
-def encode(made: logging.LogRecord, **values: Any) -> dict[str, str | None]:
-    """The fields of a record."""
-    return fields(encoder(**values).encode(made))
 
 
 def test_an_ordinary_record_fills_its_columns() -> None:
@@ -89,7 +31,9 @@ def test_an_ordinary_record_fills_its_columns() -> None:
         "thread_id": str(threading.get_ident()),
         "thread_name": "MainThread",
         "message": "hello world",
-        **dict.fromkeys(["task_name", "trace_id", "span_id", "exception_type", "exception", "stack_info", "extra_data"]),
+        **dict.fromkeys(
+            ["task_name", "trace_id", "span_id", "exception_type", "exception", "stack_info", "extra_data"]
+        ),
     }
 
 
@@ -163,7 +107,9 @@ def test_records_from_dictionaries_are_complete_enough() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(vars(record())))
-@pytest.mark.parametrize("value", [MISSING, None, -1, 2**70, "text\0", Raising(), Hostile(), [1], {"a": 1}, (1, 2)], ids=range(10))
+@pytest.mark.parametrize(
+    "value", [MISSING, None, -1, 2**70, "text\0", Raising(), Hostile(), [1], {"a": 1}, (1, 2)], ids=range(10)
+)
 def test_no_odd_attribute_costs_a_record(name: str, value: object) -> None:
     """Whatever an attribute holds, even where it is missing, there is a line with all its fields."""
     made = record("hello", keep="me")
@@ -239,131 +185,3 @@ def test_timestamps_have_their_width(fraction: float) -> None:
     assert stamp is not None
     assert stamp.startswith("2026-11-21 06:33:5")
     assert len(stamp) == len("2026-11-21 06:33:55.250000+00")
-
-
-def raised(work: Callable[[], object]) -> Any:
-    """The `exc_info` of what `work` raises."""
-    try:
-        work()
-    except BaseException:  # noqa: BLE001 - whatever it is
-        return sys.exc_info()
-    raise AssertionError("nothing was raised")
-
-
-def fail() -> None:
-    """Fail with a cause."""
-    try:
-        raise KeyError("inner")
-    except KeyError as error:
-        raise ValueError("outer") from error
-
-
-class Mute(Exception):  # noqa: N818 - it says nothing
-    """An exception that cannot be shown."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no str")
-
-
-def fail_in_a_group() -> None:
-    """Fail twice at once."""
-    raise ExceptionGroup("both", [ValueError("one"), TypeError("two")])
-
-
-def fail_mutely() -> None:
-    """Fail without a text."""
-    raise Mute
-
-
-@pytest.mark.parametrize(
-    ("work", "kind", "texts"),
-    [
-        (fail, "ValueError", ["KeyError: 'inner'", "direct cause", "ValueError: outer"]),
-        (fail_in_a_group, "ExceptionGroup", ["both (2 sub-exceptions)", "ValueError: one", "TypeError: two"]),
-        (lambda: compile("a b", "conf.py", "exec"), "SyntaxError", ["conf.py", "a b", "invalid syntax"]),
-        (lambda: "\ud800".encode(), "UnicodeEncodeError", ["surrogates not allowed"]),
-        (fail_mutely, f"{__name__}.Mute", ["Mute"]),
-        (lambda: sys.exit(3), "SystemExit", ["SystemExit: 3"]),
-    ],
-    ids=["chain", "group", "syntax", "unicode", "mute", "exit"],
-)
-def test_exceptions_keep_type_and_traceback(work: Callable[[], object], kind: str, texts: list[str]) -> None:
-    """The type of an exception has its column, the whole traceback, with causes and groups, another."""
-    found = encode(record(exc_info=raised(work)))
-    assert found["exception_type"] == kind
-    assert all(text in (found["exception"] or "") for text in texts)
-
-
-def test_no_exception_is_null() -> None:
-    """`exc_info=True` where nothing was raised leaves the columns empty; a text that another handler made is used."""
-    assert encode(record(exc_info=(None, None, None)))["exception"] is None
-    assert encode(record(exc_text="Traceback: made elsewhere"))["exception"] == "Traceback: made elsewhere"
-
-
-def test_the_stack_is_kept() -> None:
-    """What `stack_info=True` gave has its own column."""
-    assert encode(record(stack_info="Stack (most recent call last):\n  here"))["stack_info"] is not None
-
-
-def test_a_record_is_not_changed() -> None:
-    """Handlers that come after find the record as it was, without cached texts or new attributes."""
-    made = record("hello %s", "you", exc_info=raised(fail), user={"password": "p"})
-    before = copy.copy(vars(made))
-    encoder().encode(made)
-    assert vars(made) == before
-
-
-def test_the_attributes_of_formatters_are_no_extra() -> None:
-    """What a formatter leaves on the record is not stored a second time."""
-    made = record("hello %s", "you")
-    logging.Formatter("%(asctime)s %(message)s").format(made)
-    assert encode(made)["extra_data"] is None
-
-
-def test_the_task_is_named() -> None:
-    """Within asyncio a row has the name of the task; outside of it, it has none."""
-
-    async def log() -> dict[str, str | None]:
-        return await asyncio.create_task(inner(), name="checkout")
-
-    async def inner() -> dict[str, str | None]:
-        return encode(record())
-
-    assert asyncio.run(log())["task_name"] == "checkout"
-    assert encode(record())["task_name"] is None
-
-
-@pytest.mark.parametrize(("trace", "span"), [("trace_id", "span_id"), ("otelTraceID", "otelSpanID")])
-def test_trace_and_span_come_from_the_record(trace: str, span: str) -> None:
-    """Attributes of the record name trace and span, and do not stand in extra_data as well."""
-    found = encode(record(**{trace: "t" * 32, span: "s" * 16, "other": 1}))
-    assert (found["trace_id"], found["span_id"], found["extra_data"]) == ("t" * 32, "s" * 16, '{"other":1}')
-
-
-def test_trace_and_span_come_from_opentelemetry() -> None:
-    """Without such attributes OpenTelemetry's current span is asked; where there is none they are NULL."""
-    from opentelemetry import trace
-
-    context = trace.SpanContext(0xABC, 0xDEF, is_remote=False)
-    with trace.use_span(trace.NonRecordingSpan(context)):
-        found = encode(record())
-    assert (found["trace_id"], found["span_id"]) == (f"{0xABC:032x}", f"{0xDEF:016x}")
-    assert encode(record())["trace_id"] is None
-
-
-def test_a_broken_opentelemetry_costs_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the tracing library fails, the record is stored with a note."""
-    monkeypatch.setitem(sys.modules, "opentelemetry.trace", SimpleNamespace(get_current_span=lambda: 1 / 0))  # type: ignore[arg-type]
-    found = encode(record("hello"))
-    assert found["message"] == "hello [dblog: the rest could not be encoded: ZeroDivisionError]"
-
-
-def test_call_sites_and_threads_are_told_apart() -> None:
-    """One encoder serves many loggers, lines and threads, more than it can remember, without mixing them up."""
-    rows = encoder()
-    for number in range(20_000):
-        made = record(name=f"app.{number}", lineno=number, thread=number, threadName=f"t{number}")
-        found = fields(rows.encode(made))
-        assert (found["logger_name"], found["lineno"]) == (f"app.{number}", str(number))
-        assert (found["thread_id"], found["thread_name"]) == (str(number), f"t{number}")
-    assert rows.repaired == 0

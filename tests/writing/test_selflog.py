@@ -32,9 +32,7 @@ def test_a_topic_speaks_once_a_minute(capfd: pytest.CaptureFixture[str]) -> None
     now += 0.1
     said.append(announcer.announce("database", "still away"))
     assert said == [True, False, False, False, True]
-    assert capfd.readouterr().err == "dblog: away\ndblog: full\n" + (
-        "dblog: still away (3 more times in between)\n"
-    )
+    assert capfd.readouterr().err == "dblog: away\ndblog: full\n" + ("dblog: still away (3 more times in between)\n")
 
 
 def test_a_forgotten_topic_speaks_at_once(capfd: pytest.CaptureFixture[str]) -> None:

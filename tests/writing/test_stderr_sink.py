@@ -14,7 +14,12 @@ NAMES = [column.name for column in LOG_COLUMNS]
 
 def row(message: str = "hello", level: int = 20, exception: str = "\\N") -> bytes:
     """An encoded row."""
-    values = {"timestamp": "2026-11-21 10:00:00.000000+00", "level_no": str(level), "level": "INFO", "logger_name": "app"}
+    values = {
+        "timestamp": "2026-11-21 10:00:00.000000+00",
+        "level_no": str(level),
+        "level": "INFO",
+        "logger_name": "app",
+    }
     values |= {"message": message, "exception": exception}
     return "\t".join(values.get(name, "\\N") for name in NAMES).encode() + b"\n"
 

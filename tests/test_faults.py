@@ -1,0 +1,85 @@
+"""Errors are told apart by SQLSTATE, and described without a word of the driver's text."""
+
+import psycopg
+import pytest
+from psycopg import errors
+from servers import Server
+
+from dblog.faults import Fault, classify, describe, sqlstate_of
+
+
+@pytest.mark.parametrize(
+    ("state", "fault"),
+    [
+        ("08006", Fault.UNREACHABLE),
+        ("57P01", Fault.UNREACHABLE),
+        ("57P03", Fault.UNREACHABLE),
+        ("53300", Fault.UNREACHABLE),
+        ("53100", Fault.UNREACHABLE),
+        ("58030", Fault.UNREACHABLE),
+        ("40001", Fault.UNREACHABLE),
+        ("40P01", Fault.UNREACHABLE),
+        ("25006", Fault.UNREACHABLE),
+        ("55P03", Fault.UNREACHABLE),
+        ("57014", Fault.UNREACHABLE),
+        ("42P01", Fault.OPERATOR),
+        ("42501", Fault.OPERATOR),
+        ("28P01", Fault.OPERATOR),
+        ("28000", Fault.OPERATOR),
+        ("3D000", Fault.OPERATOR),
+        ("3F000", Fault.OPERATOR),
+        ("0A000", Fault.OPERATOR),
+        ("42703", Fault.OPERATOR),
+        ("22021", Fault.BAD_DATA),
+        ("22P02", Fault.BAD_DATA),
+        ("23502", Fault.BAD_DATA),
+        ("23505", Fault.BAD_DATA),
+        ("54000", Fault.BAD_DATA),
+        ("44000", Fault.BAD_DATA),
+        ("P0001", Fault.BAD_DATA),
+    ],
+)
+def test_each_sqlstate_has_its_meaning(state: str, fault: Fault) -> None:
+    """What a failure means for a batch follows from the class of its SQLSTATE."""
+    error = errors.lookup(state)("driver text with hunter2")
+    assert classify(error) is fault
+    assert f"(SQLSTATE {state})" in describe(error)
+    assert "hunter2" not in describe(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "fault", "text"),
+    [
+        (psycopg.OperationalError("hunter2"), Fault.UNREACHABLE, "no connection to the server"),
+        (TimeoutError("hunter2"), Fault.UNREACHABLE, "no answer within the time limit"),
+        (ConnectionRefusedError(111, "Connection refused"), Fault.UNREACHABLE, "Connection refused"),
+        (psycopg.DataError("hunter2"), Fault.BAD_DATA, "a value was refused"),
+        (KeyError("hunter2"), Fault.UNREACHABLE, "unexpected KeyError"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_errors_without_a_sqlstate(error: Exception, fault: Fault, text: str) -> None:
+    """What never reached a server is told apart by its kind, and quotes nothing of what it was about."""
+    assert sqlstate_of(error) is None
+    assert (classify(error), describe(error)) == (fault, text)
+
+
+def test_a_missing_partition_is_no_bad_row(server: Server) -> None:
+    """Both have SQLSTATE 23514; only where no constraint is named is a partition missing."""
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE TEMP TABLE parted (a integer CHECK (a > 0)) PARTITION BY RANGE (a)")
+        with pytest.raises(errors.CheckViolation) as missing:
+            connection.execute("INSERT INTO parted VALUES (1)")
+        connection.execute("CREATE TEMP TABLE part PARTITION OF parted FOR VALUES FROM (-9) TO (9)")
+        with pytest.raises(errors.CheckViolation) as refused:
+            connection.execute("INSERT INTO parted VALUES (-1)")
+    assert classify(missing.value) is Fault.NO_PARTITION
+    assert classify(refused.value) is Fault.BAD_DATA
+
+
+def test_a_wrong_password_is_recognised(server: Server) -> None:
+    """That a connection was refused after a password was sent is said, without the password."""
+    with pytest.raises(psycopg.OperationalError) as caught:
+        psycopg.connect(server.dsn(), user="nobody_here", password="hunter2")
+    assert "wrong role, password or database?" in describe(caught.value)
+    assert "hunter2" not in describe(caught.value)
