@@ -2,17 +2,12 @@
 
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import hypothesis
 import pytest
-
-sys.path.append(str(Path(__file__).parent))  # what the tests share is imported by its plain name
-
 from servers import Choice, Database, Databases, NoServerError, Server, choose, docker_problem, remove_settings_from
 
 from dblog.binaries import find_binaries

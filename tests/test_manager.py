@@ -67,7 +67,8 @@ assert dblog.shutdown_logging()
 def test_eight_lines_store_exactly_what_they_logged(empty_database: Database, run: Run, tmp_path: Path) -> None:
     """A file and eight lines of Python bring what was logged into tables that did not exist, and nothing else."""
     (tmp_path / "config.yml").write_text(
-        f"logging:\n  console: {{enabled: false}}\n  components: {{shop.cart: INFO}}\ndatabase:\n  dsn: {empty_database.dsn}\n"
+        "logging:\n  console: {enabled: false}\n  components: {shop.cart: INFO}\n"
+        f"database:\n  dsn: {empty_database.dsn}\n"
     )
     done = run(EIGHT_LINES)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -96,7 +97,8 @@ def test_logging_works_while_the_database_is_down(run: Run) -> None:
     """Without a database the call returns True; what the console shows is not printed a second time at the end."""
     code = """
 import dblog
-print(dblog.initialize_logger({"logging": {"database": {"close_timeout": 0.3}}, "database": {"dsn": "host=127.0.0.1 port=1"}}))
+database = {"dsn": "host=127.0.0.1 port=1"}
+print(dblog.initialize_logger({"logging": {"database": {"close_timeout": 0.3}}, "database": database}))
 dblog.get_logger("app").info("seen once")
 print(dblog.shutdown_logging())
 """
@@ -172,7 +174,7 @@ def test_after_a_mistake_nothing_of_the_first_is_left(database: Database, capfd:
 
 
 def test_loggers_may_be_had_before(database: Database) -> None:
-    """A logger that was fetched before the call logs through what the call sets up; the same name is the same logger."""
+    """A logger that was fetched before the call logs through what the call sets up; one name is one logger."""
     log = dblog.get_logger("test.early")
     assert dblog.get_logger("test.early") is log
     assert dblog.initialize_logger(config(database))

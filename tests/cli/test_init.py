@@ -127,7 +127,9 @@ def test_without_wait_a_missing_server_is_an_error_at_once(capsys: pytest.Captur
     assert err.count("\n") == 1
 
 
-def test_sql_needs_no_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_sql_needs_no_database(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """`dblog init --sql` prints the SQL where nothing says where a database is; it is for the schema public then."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PGHOST", "")

@@ -39,6 +39,7 @@ class Encode:
         self.repaired += 1
 
     def __call__(self, extra: Mapping[Any, Any]) -> Any:
+        """What JSON makes of an extra."""
         return json.loads(self.encoder.encode(extra))
 
 

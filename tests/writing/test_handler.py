@@ -108,7 +108,7 @@ def test_odd_records_are_all_stored(
 
         __repr__ = __str__
 
-    logger.info("%s %s", 1)
+    logger.info("%s %s", 1)  # noqa: PLE1206 - the mistake is meant
     logger.info("%s", Broken())
     logger.info(Broken())
     logger.info("extra", extra={"broken": Broken(), "nan": math.nan})
@@ -161,7 +161,7 @@ def test_records_of_a_queue_handler_keep_their_origin(
 ) -> None:
     """What comes through the standard QueueHandler keeps thread, place and traceback of the call."""
     lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    logger = attach(logging.handlers.QueueHandler(lines))  # type: ignore[arg-type]
+    logger = attach(logging.handlers.QueueHandler(lines))
     try:
         raise KeyError("k")
     except KeyError:

@@ -96,7 +96,7 @@ def test_overflow_makes_room_elsewhere(
     with_spool: bool,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """With `overflow: spool` or `block` a full queue moves its oldest records to the spool, or to stderr without one."""
+    """With `overflow: spool` or `block` a full queue moves its oldest records to the spool, else to stderr."""
     handler = make_handler(
         "host=127.0.0.1 port=1",
         overflow=overflow,

@@ -89,7 +89,8 @@ def test_after_shutdown_records_go_to_the_spool(database: Database, run: Run, st
     assert (done.returncode, done.stderr) == (0, "")
     assert [row["message"] for row in stored(database)] == ["first"]
     follow = "\nimport time\ndeadline = time.monotonic() + 30\n" + (
-        "while list(__import__('pathlib').Path(sys.argv[2]).rglob('*.seg')) and time.monotonic() < deadline: time.sleep(0.01)"
+        "from pathlib import Path\n"
+        "while list(Path(sys.argv[2]).rglob('*.seg')) and time.monotonic() < deadline: time.sleep(0.01)"
     )
     assert run(OPENING + follow, database.dsn, tmp_path).returncode == 0
     assert sorted(row["message"] for row in stored(database)) == ["first", "first", "late"]

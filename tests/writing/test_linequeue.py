@@ -94,12 +94,11 @@ def test_the_bound_is_in_bytes_with_a_reserve() -> None:
     """The queue is full at its bound, overfull beyond its reserve, and has room again when lines are taken."""
     queue = LineQueue(1000)
     queue.publish(999)
-    assert not queue.is_full
-    queue.publish(1)
-    assert queue.is_full
-    assert not queue.is_overfull
-    queue.publish(int(1000 * RESERVE) - 1000)
-    assert queue.is_overfull
+    states = [(queue.is_full, queue.is_overfull)]
+    for more in (1, int(1000 * RESERVE) - 1000):
+        queue.publish(more)
+        states.append((queue.is_full, queue.is_overfull))
+    assert states == [(False, False), (True, False), (True, True)]
     queue.append(b"x" * (1000 - LINE_OVERHEAD))
     queue._lines[0] = line(1, width=1000 - LINE_OVERHEAD - 1)
     assert queue.take(1, 1) is not None

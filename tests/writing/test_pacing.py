@@ -62,10 +62,10 @@ def test_jitter_stays_within_half_of_the_pause(jitter: float, failures: int) -> 
 def test_the_circuit_opens_after_five_failures_and_closes_at_a_success() -> None:
     """Five failures in a row open the circuit; one success forgets all of them."""
     policy = pacing()
+    states = [policy.circuit_open]
     for _ in range(TRIES):
-        assert not policy.circuit_open
         policy.failed(Fault.UNREACHABLE, 0.0)
-    assert policy.circuit_open
+        states.append(policy.circuit_open)
+    assert states == [False] * TRIES + [True]
     policy.succeeded()
-    assert not policy.circuit_open
-    assert policy.may_try(0.0)
+    assert (policy.circuit_open, policy.may_try(0.0)) == (False, True)

@@ -47,7 +47,9 @@ def make_sink(database: Database) -> Iterator[MakeSink]:
         sink.close()
 
 
-def batch(seq: int, *messages: str, moment: datetime = NOW, day: datetime | None = None, **fields: str) -> Batch:
+def batch(
+    seq: int, *messages: str, moment: datetime = NOW, day: datetime | None = None, fields: dict[str, str] | None = None
+) -> Batch:
     """A batch of INFO rows with these messages; a message may bring its own time in front of a `|`."""
     rows = []
     for message in messages:
@@ -57,7 +59,13 @@ def batch(seq: int, *messages: str, moment: datetime = NOW, day: datetime | None
             "level": "INFO",
             "logger_name": "app",
         }
-        values |= {"writer_id": WRITER, "batch_seq": str(seq), "hostname": "web-1", "message": message, **fields}
+        values |= {
+            "writer_id": WRITER,
+            "batch_seq": str(seq),
+            "hostname": "web-1",
+            "message": message,
+            **(fields or {}),
+        }
         rows.append("\t".join(values.get(column.name, "\\N") for column in LOG_COLUMNS) + "\n")
     stamp = f"{moment:%Y-%m-%d %H:%M:%S.%f}+00"
     return Batch(
@@ -147,8 +155,8 @@ def test_every_kind_of_bad_row_is_known(
     make_sink: MakeSink, database: Database, row: dict[str, str], code: str
 ) -> None:
     """Whatever is wrong with a row, it costs that row alone, and the reason names the SQLSTATE and nothing of it."""
-    extra = row.pop("extra", "")
-    bad = batch(1, "bad" + (f"\t{extra}" if extra else ""), **row)
+    columns = {name: value for name, value in row.items() if name != "extra"}
+    bad = batch(1, f"bad\t{row['extra']}" if "extra" in row else "bad", fields=columns)
     good = batch(1, "before", "after")
     before, after = good.payload.splitlines(keepends=True)
     mixed = Batch(good.key, before + bad.payload + after, {20: 3}, good.time_from, good.time_to, 3)
@@ -253,7 +261,7 @@ def test_inserting_is_all_a_writer_needs(make_sink: MakeSink, database: Database
             sink.store(batch(1, "one"), rejected)
             sink.store(batch(1, "one"), rejected)
             sink.store(batch(2, "two", moment=NOW + timedelta(days=25)), rejected)
-            sink.store(batch(3, "bad", lineno="x"), rejected)
+            sink.store(batch(3, "bad", fields={"lineno": "x"}), rejected)
             sink.close()
         finally:
             owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(role)))

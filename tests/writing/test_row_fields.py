@@ -41,6 +41,11 @@ def fail_in_a_group() -> None:
     raise ExceptionGroup("both", [ValueError("one"), TypeError("two")])
 
 
+def fail_to_compile() -> None:
+    """Fail in code that is no code."""
+    compile("a b", "conf.py", "exec")
+
+
 def fail_mutely() -> None:
     """Fail without a text."""
     raise Mute
@@ -51,8 +56,8 @@ def fail_mutely() -> None:
     [
         (fail, "ValueError", ["KeyError: 'inner'", "direct cause", "ValueError: outer"]),
         (fail_in_a_group, "ExceptionGroup", ["both (2 sub-exceptions)", "ValueError: one", "TypeError: two"]),
-        (lambda: compile("a b", "conf.py", "exec"), "SyntaxError", ["conf.py", "a b", "invalid syntax"]),
-        (lambda: "\ud800".encode(), "UnicodeEncodeError", ["surrogates not allowed"]),
+        (fail_to_compile, "SyntaxError", ["conf.py", "a b", "invalid syntax"]),
+        ("\ud800".encode, "UnicodeEncodeError", ["surrogates not allowed"]),
         (fail_mutely, f"{__name__}.Mute", ["Mute"]),
         (lambda: sys.exit(3), "SystemExit", ["SystemExit: 3"]),
     ],
@@ -107,7 +112,7 @@ def test_the_task_is_named() -> None:
 @pytest.mark.parametrize(("trace", "span"), [("trace_id", "span_id"), ("otelTraceID", "otelSpanID")])
 def test_trace_and_span_come_from_the_record(trace: str, span: str) -> None:
     """Attributes of the record name trace and span, and do not stand in extra_data as well."""
-    found = encode(record(**{trace: "t" * 32, span: "s" * 16, "other": 1}))
+    found = encode(logging.makeLogRecord({trace: "t" * 32, span: "s" * 16, "other": 1}))
     assert (found["trace_id"], found["span_id"], found["extra_data"]) == ("t" * 32, "s" * 16, '{"other":1}')
 
 
@@ -124,7 +129,7 @@ def test_trace_and_span_come_from_opentelemetry() -> None:
 
 def test_a_broken_opentelemetry_costs_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the tracing library fails, the record is stored with a note."""
-    monkeypatch.setitem(sys.modules, "opentelemetry.trace", SimpleNamespace(get_current_span=lambda: 1 / 0))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", SimpleNamespace(get_current_span=lambda: 1 / 0))
     found = encode(record("hello"))
     assert found["message"] == "hello [dblog: the rest could not be encoded: ZeroDivisionError]"
 

@@ -32,7 +32,8 @@ for worker in workers:
 handler.close(60)
 stats = handler.stats()
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-json.dump({"grown": (after - before) * 1024, "emitted": stats.emitted.total(), "stored": stats.stored.total()}, sys.stdout)
+emitted, stored = stats.emitted.total(), stats.stored.total()
+json.dump({"grown": (after - before) * 1024, "emitted": emitted, "stored": stored}, sys.stdout)
 """
 
 MEBIBYTE = 1024 * 1024
