@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from typing import Final, Protocol
+from typing import Final
 
 from dblog.batch import Batch, BatchKey, Rejected
 from dblog.errors import DblogError
@@ -11,6 +11,7 @@ from dblog.faults import Fault, classify, describe
 from dblog.pacing import Pacing
 from dblog.selflog import Announcer
 from dblog.sinks.backlog import Trouble
+from dblog.sinks.postgres import PostgresSink
 from dblog.sinks.spool import Spool
 from dblog.sinks.stderr import StderrSink
 
@@ -20,22 +21,6 @@ ADOPT_INTERVAL: Final = 60.0
 """Seconds between two looks for what dead processes left in the spool."""
 PRINT_SECONDS: Final = 2.0
 """Seconds that one batch may take to be printed before its rest is dropped: a stalled pipe stops nobody."""
-
-
-class DatabaseSink(Protocol):
-    """What the delivery asks of a database: take the whole batch or raise."""
-
-    def store(self, batch: Batch, rejected: list[Rejected]) -> None:
-        """Store a batch once; fills `rejected` with the rows that were refused."""
-
-    def keep_ahead(self) -> None:
-        """Prepare the days to come."""
-
-    def close(self) -> None:
-        """Let go of the connection."""
-
-    def abandon(self) -> None:
-        """Leave the connection to the parent process."""
 
 
 class Tally:
@@ -60,28 +45,29 @@ class Delivery:
         writer_id: The writer whose own batches are counted; those that it adopted are not.
         place: Where the database is, for announcements.
         database: Where batches belong.
-        spool: Where they wait meanwhile; None for nowhere.
         stderr: Where they go when nothing else is left.
         pacing: Decides when to try.
         announcer: Tells the operator.
+
+    Attributes:
+        spool: Where batches wait while the database is away; None for nowhere.
     """
 
     def __init__(
         self,
         writer_id: str,
         place: str,
-        database: DatabaseSink,
-        spool: Spool | None,
+        database: PostgresSink,
         stderr: StderrSink,
         pacing: Pacing,
         announcer: Announcer,
     ) -> None:
         self.tally = Tally()
         self.pacing = pacing
-        self.spool = spool
+        self.spool: Spool | None = None
         self._writer_id = writer_id
         self._place = place
-        self._database = database
+        self.database = database
         self._stderr = stderr
         self._announcer = announcer
         self._next_look_ahead = 0.0
@@ -95,7 +81,7 @@ class Delivery:
         """Try the database; True where the batch, which may be one of the spool's, is stored."""
         rejected: list[Rejected] = []
         try:
-            self._database.store(batch, rejected)
+            self.database.store(batch, rejected)
         except Exception as error:  # noqa: BLE001 - whatever the driver or a migration raises, the batch stays
             self._failed(error, now)
             return False
@@ -177,7 +163,7 @@ class Delivery:
 
     def close_database(self) -> None:
         """Let go of the connection."""
-        self._database.close()
+        self.database.close()
 
     def close_spool(self) -> None:
         """Let go of the spool; what waits in it is left to another handler or process."""
@@ -191,7 +177,7 @@ class Delivery:
 
     def abandon(self) -> None:
         """In a forked child: leave the connection and the spool to the parent."""
-        self._database.abandon()
+        self.database.abandon()
         if self.spool is not None:
             self.spool.abandon()
 
@@ -240,7 +226,7 @@ class Delivery:
             return
         self._next_look_ahead = now + AHEAD_INTERVAL
         try:
-            self._database.keep_ahead()
+            self.database.keep_ahead()
         except Exception as error:  # noqa: BLE001 - the batch before it is stored, whatever happens to this
             self._announcer.announce("ahead", f"no partitions could be made ahead: {describe(error)}")
 

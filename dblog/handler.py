@@ -13,16 +13,12 @@ from dblog import defaults, processes
 from dblog.cells import MUTED, Cell, Cells
 from dblog.errors import ConfigurationError
 from dblog.linequeue import LINE_OVERHEAD, LineQueue
-from dblog.row import RowEncoder, level_number
+from dblog.row import level_number
 from dblog.selflog import Announcer
 from dblog.stats import HandlerStats, State
 
 if TYPE_CHECKING:
-    import psycopg
-
     from dblog.settings import HandlerSettings
-    from dblog.sinks.backlog import Trouble
-    from dblog.sinks.spool import Spool
 
 _WORKER: Final = processes.WORKER_THREAD
 _PUBLISH_BYTES: Final = 16 * 1024
@@ -103,81 +99,19 @@ class DatabaseLogHandler(logging.Handler):
 
     def _assemble(self) -> None:
         """Make all that belongs to one process: identity, queue, connection (not yet opened), worker (not started)."""
-        from dblog.delivery import Delivery
-        from dblog.location import place
-        from dblog.pacing import Pacing
-        from dblog.sinks.postgres import PostgresSink
-        from dblog.sinks.stderr import StderrSink
+        from dblog.assembly import make_delivery, make_encoder
         from dblog.worker import Worker, is_worker_thread
 
-        chosen = self.settings
         hostname = socket.gethostname()
         self._announcer = Announcer()
-        self._queue = LineQueue(chosen.queue_max_bytes)
+        self._queue = LineQueue(self.settings.queue_max_bytes)
         self._append = self._queue.append
-        self._encoder = RowEncoder(
-            service=chosen.service,
-            hostname=hostname,
-            max_field_bytes=chosen.max_field_bytes,
-            mask_keys=chosen.mask_keys,
-        )
+        self._encoder = make_encoder(self.settings, hostname)
         self._encode = self._encoder.encode
-        self._database = PostgresSink(
-            conninfo=chosen.dsn.get_secret_value(),
-            schema=chosen.schema_name,
-            table_prefix=chosen.table_prefix,
-            service=chosen.service,
-            hostname=hostname,
-            process_id=os.getpid(),
-            connect_timeout=chosen.connect_timeout,
-            query_timeout=chosen.query_timeout,
-            partition_by=chosen.partition_by,
-            partitions_ahead=chosen.partitions_ahead,
-            prepare=self._prepare if chosen.auto_create else None,
-        )
-        self._delivery = Delivery(
-            self._queue.writer_id,
-            place(self._database.conninfo),
-            self._database,
-            self._spool(),
-            StderrSink(chosen.console_level),
-            Pacing(chosen.batch_size, chosen.batch_bytes, chosen.flush_interval),
-            self._announcer,
-        )
+        self._delivery = make_delivery(self.settings, self._queue.writer_id, hostname, self._announcer)
         self._worker = Worker(self._queue, self._delivery, self._announcer)
         self._cells = Cells(mute=is_worker_thread, publish=self._queue.publish)
         self._started = time.monotonic()
-
-    def _spool(self) -> "Spool | None":
-        chosen = self.settings
-        if chosen.spool_dir is None:
-            return None
-        from dblog.location import target
-        from dblog.sinks.spool import Spool
-
-        return Spool(
-            chosen.spool_dir,
-            writer_id=self._queue.writer_id,
-            target=target(chosen.dsn.get_secret_value(), chosen.schema_name, chosen.table_prefix),
-            report=self._lost,
-        )
-
-    def _lost(self, trouble: "Trouble") -> None:
-        self._delivery.lost(trouble)
-
-    def _prepare(self, connection: "psycopg.Connection") -> None:
-        """Create or upgrade the tables; SQLAlchemy and Alembic are loaded only where that has to be done."""
-        from dblog.store.migrate import prepare
-
-        chosen = self.settings
-        prepare(
-            connection,
-            schema=chosen.schema_name,
-            table_prefix=chosen.table_prefix,
-            partition_by=chosen.partition_by,
-            indexes=chosen.indexes,
-            partitions_ahead=chosen.partitions_ahead,
-        )
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and take a record, without the lock that `logging.Handler` would take here."""
@@ -330,7 +264,7 @@ class DatabaseLogHandler(logging.Handler):
             return "circuit open"
         if self._delivery.pacing.failures:
             return "retrying"
-        return "connected" if self._database.connected else "idle"
+        return "connected" if self._delivery.database.connected else "idle"
 
     def restart_after_fork(self) -> None:
         """Begin anew in a forked child: what waits, and the connection, are the parent's."""

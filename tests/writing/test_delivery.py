@@ -153,7 +153,7 @@ def test_closing_while_the_server_is_frozen(
 def test_the_spool_of_a_dead_process_is_delivered(
     database: Database, make_handler: MakeHandler, attach: Attach, tmp_path: Path, assert_conserved: Conserved
 ) -> None:
-    """What a killed process left in the spool is stored by the next one, once, under its own writer, uncounted there."""
+    """What a killed process left in the spool is stored once by the next one, under its own writer, uncounted there."""
     away = make_conninfo(database.dsn, port="1")
     program = """
 import logging, os, signal, sys, dblog
@@ -175,7 +175,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     )
     assert "50" in done.stdout, done.stderr
     handler = make_handler(away, spool_dir=tmp_path)
-    handler._database.conninfo = database.dsn  # as if the server had come back at the same address
+    handler._delivery.database.conninfo = database.dsn  # as if the server had come back at the same address
     log(attach(handler), 100, 101)
     assert handler.flush(30)
     eventually(lambda: sum(messages(database.dsn).values()) == 51, "the adopted records")

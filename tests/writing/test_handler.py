@@ -216,9 +216,7 @@ def test_a_message_that_logs_while_it_is_rendered(
     assert "records are dropped" in capfd.readouterr().err
 
 
-def test_the_workers_own_logs_do_not_come_back(
-    database: Database, make_handler: MakeHandler, attach: Attach, stored: Stored
-) -> None:
+def test_the_workers_own_logs_do_not_come_back(database: Database, make_handler: MakeHandler, attach: Attach) -> None:
     """With the drivers at DEBUG, what the worker's thread makes them log is not taken, or it would never end."""
     handler = make_handler(database.dsn, flush_interval=0.01)
     for name in ("psycopg", "sqlalchemy", "alembic"):
@@ -228,7 +226,7 @@ def test_the_workers_own_logs_do_not_come_back(
     eventually(lambda: handler.stats().stored == {20: 1}, "the row")
     logging.getLogger("psycopg").debug("from the application")
     assert handler.flush()
-    assert [row["message"] for row in stored(database)] == ["one", "from the application"]
+    assert handler.stats().stored == handler.stats().emitted == {20: 1, 10: 1}
 
 
 def test_two_handlers_do_not_disturb_each_other(

@@ -73,14 +73,14 @@ def test_a_childs_end_does_not_touch_the_parents_connection(
         + f"""
 logging.info("before")
 handler.flush()
-session = handler._database._connection.info.backend_pid
+session = handler._delivery.database._connection.info.backend_pid
 child = os.fork()
 if child == 0:
     {ending}
 os.waitpid(child, 0)
 logging.info("after")
 assert handler.flush()
-assert handler._database._connection.info.backend_pid == session
+assert handler._delivery.database._connection.info.backend_pid == session
 assert handler.stats().failures == 0
 """,
         database.dsn,
