@@ -93,8 +93,8 @@ class DatabaseLogHandler(logging.Handler):
         from dblog.config import handler_settings  # pydantic comes with the first handler, not with `import dblog`
 
         self.settings: HandlerSettings = handler_settings(arguments)
-        super().__init__(self.settings.level)
         self._assemble()
+        super().__init__(self.settings.level)
         processes.register(self)
 
     def _assemble(self) -> None:

@@ -27,7 +27,11 @@ def place(conninfo: str) -> str:
 
 
 def target(conninfo: str, schema: str | None, table_prefix: str) -> str:
-    """What tells one pair of tables from all others: server, database, schema and prefix, whatever the role."""
+    """What tells one pair of tables from all others: server, database, schema and prefix.
+
+    Without a schema the role counts, too, because its search_path decides.
+    """
     known = conninfo_to_dict(conninfo)
     server = [str(known.get(key) or os.environ.get(variable, "")) for key, variable in _SERVER.items()]
-    return "/".join([*server, schema or "", table_prefix])
+    role = str(known.get("user") or os.environ.get("PGUSER", ""))
+    return "/".join([*server, schema or f"of {role}", table_prefix])

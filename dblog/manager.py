@@ -151,7 +151,7 @@ def shutdown_logging(timeout: float | None = None) -> bool:
         timeout: Seconds; None for `logging.database.close_timeout`.
 
     Returns:
-        True where everything that was logged has left for the database; False where some of it had to go to the
-        spool or stderr because time ran out.
+        True where everything that was logged was in the database or the spool in time; False where time ran out
+        and the rest was given to the spool, or printed.
     """
     return _manager.shutdown(timeout)

@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 from psycopg import pq, sql
 
-from dblog.batch import Batch, Rejected
+from dblog.batch import Batch, BatchKey, Rejected
 from dblog.columns import BATCH_COLUMNS, LOG_COLUMNS, SCHEMA_REVISION
 from dblog.errors import NotMigrated
 from dblog.faults import Fault, classify, describe, sqlstate_of
@@ -50,6 +50,7 @@ class PostgresSink:
     partitions_ahead: int
     prepare: Prepare | None = None
     _connection: psycopg.Connection | None = field(default=None, init=False)
+    _refused: dict[BatchKey, list[Rejected]] = field(default_factory=dict, init=False)
     _resolved_schema: str = field(default="public", init=False)
 
     @property
@@ -72,6 +73,7 @@ class PostgresSink:
             self._store(connection, batch, rejected)
         except exchange.Duplicate:
             self._run(connection, sql.SQL("ROLLBACK"))
+            rejected.extend(self._refused.get(batch.key, ()))
         except BaseException:
             self._settle(connection)
             raise
@@ -102,6 +104,7 @@ class PostgresSink:
         results = self._run(connection, self._ledger_row(batch, rejected=len(refused)))
         if results[-1].command_tuples == 0:
             raise exchange.Duplicate
+        self._refused = {batch.key: refused}  # the answer to COMMIT may get lost: then the next try is a duplicate
         self._run(connection, sql.SQL("COMMIT"))
         rejected.extend(refused)
 
@@ -185,7 +188,7 @@ class PostgresSink:
             prepare_threshold=None,
             connect_timeout=max(2, round(self.connect_timeout)),
             client_encoding="UTF8",
-            application_name="dblog",
+            fallback_application_name="dblog",
             keepalives_idle=10,
             keepalives_interval=5,
             keepalives_count=3,

@@ -27,7 +27,7 @@ def open_engine(settings: DatabaseSettings, *, application_name: str) -> sa.Engi
         connection = psycopg.connect(
             conninfo,
             connect_timeout=max(2, round(settings.connect_timeout)),
-            application_name=application_name,
+            fallback_application_name=application_name,
             prepare_threshold=None,
             autocommit=True,
         )

@@ -167,6 +167,17 @@ def test_every_kind_of_bad_row_is_known(
     assert f"(SQLSTATE {code})" in rejected[0].reason
 
 
+def test_a_second_try_knows_what_the_first_refused(make_sink: MakeSink, database: Database) -> None:
+    """A batch that is sent again, since the answer to its COMMIT was lost, still says which rows were refused."""
+    with database.connect() as connection:
+        connection.execute("ALTER TABLE dblog_logs ADD CONSTRAINT polite CHECK (message <> 'rude')")
+    sink = make_sink()
+    sink.store(batch(1, "good", "rude"), [])
+    again: list[Rejected] = []
+    sink.store(batch(1, "good", "rude"), again)
+    assert [each.row.split(b"\t")[-1] for each in again] == [b"rude\n"]
+
+
 def test_a_trigger_may_refuse_a_row(make_sink: MakeSink, database: Database) -> None:
     """What a trigger of the operator raises sets the row aside as a constraint does."""
     with database.connect() as connection:
