@@ -57,7 +57,6 @@ def _make_database(settings: HandlerSettings, conninfo: str, hostname: str) -> P
         process_id=os.getpid(),
         connect_timeout=settings.connect_timeout,
         query_timeout=settings.query_timeout,
-        partition_by=settings.partition_by,
         partitions_ahead=settings.partitions_ahead,
         prepare=partial(_prepare, settings) if settings.auto_create else None,
     )

@@ -24,6 +24,8 @@ LOCATION_KEYS = frozenset({"dsn", "host", "port", "username", "password", "datab
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 STRUCTURED_KEYS = frozenset({("logging", "components"), ("logging", "database", "mask_keys")})
 
+_NOT_A_SECTION = ("model_type", "model_attributes_type", "dict_type")
+
 Tree = dict[str, Any]
 
 
@@ -45,11 +47,15 @@ def load_settings(
         ConfigurationError: The file cannot be read, or a setting is wrong; all mistakes are named.
     """
     if isinstance(source, Settings):
+        if dsn:
+            raise TypeError("dsn goes with a file or a mapping, not with finished settings")
         return source
-    tree = _read(source)
-    if dsn or os.environ.get("DBLOG_DSN"):
+    tree, variables = _read(source), _from_environment(os.environ)
+    if variable := os.environ.get("DBLOG_DSN"):
         _drop_location(tree)
-    _merge(tree, _from_environment(os.environ))
+        _drop_location(variables, but="password")
+        _section(variables, "database")["dsn"] = variable
+    _merge(tree, variables)
     if dsn:
         _drop_location(tree)
         _section(tree, "database")["dsn"] = dsn
@@ -95,10 +101,12 @@ def _read_file(path: Path) -> Tree:
         raise ConfigurationError(f"{path}{where}: not valid YAML: {problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise ConfigurationError(f"{path}: not valid YAML: it has characters that YAML does not allow") from None
+    except (ValueError, RecursionError):  # a date or number that does not exist, or lists in lists without end
+        raise ConfigurationError(f"{path}: not valid YAML: a value cannot be understood") from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
-        raise ConfigurationError(f"{path}: must hold the sections logging and database, not {_shown(loaded)}")
+        raise ConfigurationError(f"{path}: must hold the sections logging and database, not a {type(loaded).__name__}")
     return _without_nulls(loaded)
 
 
@@ -132,9 +140,10 @@ def _section(tree: Tree, name: str) -> Tree:
     return section if isinstance(section, dict) else {}
 
 
-def _drop_location(tree: Tree) -> None:
+def _drop_location(tree: Tree, *, but: str = "") -> None:
+    """Forget where the database is; a password may stay, which completes a DSN without one."""
     database = _section(tree, "database")
-    for key in LOCATION_KEYS & database.keys():
+    for key in (LOCATION_KEYS - {but}) & database.keys():
         del database[key]
 
 
@@ -157,8 +166,6 @@ def _from_environment(environ: Mapping[str, str]) -> Tree:
                 if not isinstance(branch, dict):
                     raise ConfigurationError(f"{name}: {key} has a value already, by another variable")
             branch[path[-1]] = _structured(name, value) if path in STRUCTURED_KEYS else value
-    if environ.get("DBLOG_DSN"):
-        tree.setdefault("database", {})["dsn"] = environ["DBLOG_DSN"]
     return tree
 
 
@@ -182,7 +189,7 @@ def _path_of(name: str) -> tuple[str, ...]:
 def _structured(name: str, value: str) -> object:
     try:
         return yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigurationError(f"{name}: {value!r} is not a list or mapping in YAML or JSON") from None
 
 
@@ -209,6 +216,8 @@ def _sentence(detail: ErrorDetails) -> str:
     if not message.startswith(("is ", "must ")):
         message = message[:1].lower() + message[1:]
     secret = path[-1:] in (("dsn",), ("password",)) or isinstance(detail["input"], SecretStr)
+    if detail["type"] in _NOT_A_SECTION:  # what stands there instead may be a connection string
+        return f"{name}{source}: must be a section with keys of its own, not a {type(detail['input']).__name__}"
     shown = "" if secret or isinstance(detail["input"], dict) else f" {_shown(detail['input'])}"
     return f"{name}{source}:{shown} {message}"
 

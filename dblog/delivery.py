@@ -196,6 +196,7 @@ class Delivery:
         if self._outage_announced:
             self._outage_announced = False
             self._announcer.announce("database back", f"the database at {self._place} takes records again")
+        unprinted = Counter(map(_level_of, self._print_rejected(rejected)))
         refused = Counter(_level_of(each.row) for each in rejected)
         with self.tally.lock:
             own = batch.key.writer_id == self._writer_id and not self._disowned
@@ -203,12 +204,18 @@ class Delivery:
             self.tally.batches += 1
             self.tally.last_error = None
             if own:
-                self.tally.rejected.update(refused)
+                self.tally.rejected.update(refused - unprinted)
+                self.tally.dropped.update(unprinted)
                 self.tally.stored.update(Counter(batch.levels) - refused)
                 self.tally.spooled.subtract(batch.levels if spooled else {})
-        for each in rejected:
-            self._announcer.announce("rejected", f"PostgreSQL refused a record: {each.reason}")
-        self._stderr.print_rows([each.row for each in rejected], seconds=PRINT_SECONDS)
+
+    def _print_rejected(self, rejected: list[Rejected]) -> list[bytes]:
+        """Set refused rows aside, which is on stderr with the reason; returns those that not even stderr takes."""
+        return [
+            row
+            for each in rejected
+            for row in self._stderr.print_rows([each.row], seconds=PRINT_SECONDS, refused=each.reason)
+        ]
 
     def _failed(self, error: Exception, now: float) -> None:
         reason = str(error) if isinstance(error, DblogError) else describe(error)

@@ -112,6 +112,8 @@ class DatabaseLogHandler(logging.Handler):
         self._worker = Worker(self._queue, self._delivery, self._announcer)
         self._cells = Cells(mute=is_worker_thread, publish=self._queue.publish)
         self._started = time.monotonic()
+        # With small batches each record is reported, or a batch would be full long before anybody knows.
+        self._publish_bytes = min(_PUBLISH_BYTES, self.settings.batch_size // 100 * LINE_OVERHEAD)
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and take a record, without the lock that `logging.Handler` would take here."""
@@ -150,7 +152,7 @@ class DatabaseLogHandler(logging.Handler):
                 level = level_number(level)
                 cell.counts[level] = cell.counts.get(level, 0) + 1
             size = cell.size + len(line) + LINE_OVERHEAD
-            cell.size = size if size < _PUBLISH_BYTES else self._publish(size)
+            cell.size = size if size < self._publish_bytes else self._publish(size)
             worker = self._worker
             if level >= logging.ERROR:
                 if not worker.urgent:
@@ -228,6 +230,11 @@ class DatabaseLogHandler(logging.Handler):
         if self.closed:
             processes.forget(self)
         super().close()
+
+    @property
+    def close_timeout(self) -> float:
+        """Seconds that `close()` and the end of the process may take."""
+        return self.settings.close_timeout
 
     @property
     def closed(self) -> bool:

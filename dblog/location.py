@@ -1,6 +1,7 @@
 """Where a connection string leads, for messages and for telling databases apart; never with the password."""
 
 import os
+import re
 from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict
@@ -22,7 +23,7 @@ def place(conninfo: str) -> str:
     role = f"{known['user']}@" if "user" in known else ""
     host = known.get("host") or known.get("hostaddr") or "the local server"
     port = f":{known['port']}" if "port" in known else ""
-    name = f"/{known['dbname']}" if "dbname" in known else ""
+    name = f"/{known['dbname']}" if re.fullmatch(r"[^=:@]+", known.get("dbname", "")) else ""  # libpq takes a DSN here
     return f"{role}{host}{port}{name}"
 
 

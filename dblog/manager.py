@@ -48,7 +48,8 @@ class LoggerManager:
                 self._levels[name] = logger.level
                 logger.setLevel(level)
             self._captures_warnings = settings.logging.capture_warnings
-            logging.captureWarnings(self._captures_warnings)
+            if self._captures_warnings:  # what the application switched on itself is not switched off
+                logging.captureWarnings(True)
             return True
 
     def get_logger(self, name: str | None = None) -> logging.Logger:

@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -17,9 +18,16 @@ class Closeable(Protocol):
     def close(self, timeout: float | None = None) -> None:
         """Deliver what waits."""
 
+    def flush(self, timeout: float | None = None) -> bool:
+        """Deliver what waits now."""
+
     @property
     def closed(self) -> bool:
         """True where nothing is left to deliver."""
+
+    @property
+    def close_timeout(self) -> float:
+        """Seconds that closing may take."""
 
     def restart_after_fork(self) -> None:
         """Begin anew in the child."""
@@ -27,6 +35,9 @@ class Closeable(Protocol):
 
 _LAST: Final = -1000
 """The priority of what `multiprocessing` calls at the end of a child: after its own and most others' finalizers."""
+
+_LEAST: Final = 0.1
+"""Seconds that a handler has for closing, however long others before it took."""
 
 _handlers: set[Closeable] = set()  # strong: a handler that nobody holds any more may have records to deliver
 
@@ -50,8 +61,12 @@ def forget(handler: Closeable) -> None:
 
 def _close_all() -> None:
     _flush_what_is_in_front()
-    for handler in list(_handlers):
-        handler.close()
+    handlers = list(_handlers)
+    for handler in handlers:
+        handler.flush(0.0)  # all deliver at once, so that the slowest one decides how long it takes
+    begun = time.monotonic()
+    for handler in handlers:
+        handler.close(max(_LEAST, handler.close_timeout - (time.monotonic() - begun)))
 
 
 def _flush_what_is_in_front() -> None:

@@ -168,12 +168,16 @@ class RowEncoder:
 
     def _trace(self, attributes: dict[str, object], tracer: object) -> tuple[str, str]:
         """Trace and span of the record's own attributes, else of OpenTelemetry's current span."""
-        trace = next((attributes[key] for key in _TRACE_KEYS if attributes.get(key) not in (None, "", "0")), None)
-        span = next((attributes[key] for key in _SPAN_KEYS if attributes.get(key) not in (None, "", "0")), None)
-        if trace is None and tracer is not None:
-            context = tracer.get_current_span().get_span_context()  # type: ignore[attr-defined]
-            if context.is_valid:
-                trace, span = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+        try:
+            trace = next((attributes[key] for key in _TRACE_KEYS if attributes.get(key) not in (None, "", "0")), None)
+            span = next((attributes[key] for key in _SPAN_KEYS if attributes.get(key) not in (None, "", "0")), None)
+            if trace is None and tracer is not None:
+                context = tracer.get_current_span().get_span_context()  # type: ignore[attr-defined]
+                if context.is_valid:
+                    trace, span = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+        except Exception:  # noqa: BLE001 - a tracer that is half loaded must not cost the rest of the record
+            self._count_repair()
+            return NULL, NULL
         return self._name_or_null(trace), self._name_or_null(span)
 
     def _exception(self, record: logging.LogRecord) -> tuple[str, str, str]:
@@ -204,7 +208,11 @@ class RowEncoder:
 
     def _name(self, value: object, max_bytes: int = _NAME_BYTES) -> str:
         """A short text, which may stand in an index."""
-        return escape(cut(make_storable(_shown(value)), max_bytes))
+        text = _shown(value)
+        storable = cut(make_storable(text), max_bytes)
+        if storable != text:
+            self._count_repair()
+        return escape(storable)
 
     def _name_or_null(self, value: object) -> str:
         return NULL if value is None else self._name(value)

@@ -23,6 +23,7 @@ from pydantic import (
 
 from dblog import defaults
 from dblog.copytext import is_storable
+from dblog.periods import PartitionBy
 
 
 def _level(value: object) -> int:
@@ -79,7 +80,6 @@ SchemaName = Annotated[str, AfterValidator(_schema_name)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_text)]
 Overflow = Literal["spool", "block", "drop"]
-PartitionBy = Literal["hour", "day", "week", "month"]
 IndexProfile = Literal["minimal", "standard", "full"]
 
 

@@ -40,7 +40,7 @@ class HandlerStats:
     failures: int
     """Tries that failed."""
     repaired: int
-    """Records in which something had to be changed to be storable."""
+    """Values that had to be changed to be storable; the names of a call site or a thread count once."""
     state: State
     """How the connection is doing."""
     last_error: str | None

@@ -173,7 +173,8 @@ class Worker:
             try:
                 thread.start()
             except RuntimeError as error:
-                self._announcer.announce("thread", f"no thread can be started, records wait for close(): {error}")
+                self._announcer.announce("thread", f"no thread can be started, records wait: {error}")
+                self.asleep, self.urgent = True, False  # the next record tries again
                 return
             self._thread = thread
 

@@ -44,10 +44,13 @@ def written(text: str) -> Path:
         ("database: {password: !hunter2 x}\n", "my.yml, line 1: not valid YAML: could not determine a constructor"),
         ("a: \x01\n", "my.yml: not valid YAML: it has characters that YAML does not allow"),
         ("a: \udcff\n", "my.yml: not valid YAML: it has characters that YAML does not allow"),
-        ("- a\n- b\n", "my.yml: must hold the sections logging and database, not ['a', 'b']"),
-        ("just text", "my.yml: must hold the sections logging and database, not 'just text'"),
+        ("- a\n- b\n", "my.yml: must hold the sections logging and database, not a list"),
+        ("postgresql://u:hunter2@h/db", "my.yml: must hold the sections logging and database, not a str"),
+        ("logging: {service: 2026-13-45}\n", "my.yml: not valid YAML: a value cannot be understood"),
+        ("[" * 5000, "my.yml: not valid YAML: a value cannot be understood"),
+        ("database: postgresql://u:hunter2@h/db\n", "database: must be a section with keys of its own, not a str"),
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_a_broken_file_is_named_with_its_line(text: str, problem: str) -> None:
     """What is no YAML, or not the right one, is said with file and line, without quoting what may be a secret."""
@@ -74,8 +77,11 @@ def test_a_file_that_cannot_be_read() -> None:
         ({"database": {"dsn": "", "pasword": "hunter2"}}, "database.pasword: unknown key; did you mean password?"),
         ({"logging": {"level": "LOUD"}}, "logging.level: 'LOUD' is not a level; accepted: NOTSET, DEBUG"),
         ({"logging": {"components": {"app.db": "LOUD"}}}, "logging.components.app.db: 'LOUD' is not a level"),
-        ({"logging": {"components": ["app"]}}, "logging.components: ['app'] input should be a valid dictionary"),
-        ({"logging": "INFO"}, "logging: 'INFO' input should be a valid dictionary"),
+        (
+            {"logging": {"components": ["app"]}},
+            "logging.components: must be a section with keys of its own, not a list",
+        ),
+        ({"logging": "INFO"}, "logging: must be a section with keys of its own, not a str"),
         (
             {"logging": {"database": {"batch_size": "many"}}},
             "logging.database.batch_size: 'many' input should be a valid integer",
@@ -208,6 +214,9 @@ def test_one_dsn_replaces_all_that_the_file_says(monkeypatch: pytest.MonkeyPatch
     assert conninfo_to_dict(settings.database.conninfo()) == {"host": "environment"}
     assert settings.database.table_prefix == "kept"
     assert conninfo_to_dict(load_settings(tree, dsn="host=argument").database.conninfo()) == {"host": "argument"}
+    monkeypatch.setenv("DBLOG_DATABASE__HOST", "other")
+    monkeypatch.setenv("DBLOG_DATABASE__PASSWORD", "apart")
+    assert conninfo_to_dict(load_settings(tree).database.conninfo()) == {"host": "environment", "password": "apart"}
     assert handler_settings({}).dsn.get_secret_value() == "host=environment"
     assert handler_settings({"dsn": "host=argument"}).dsn.get_secret_value() == "host=argument"
 

@@ -24,7 +24,7 @@ from dblog.cli.render import Style, draw, make_table, text_lines, write
 from dblog.config import LIBPQ_VARIABLES, load_settings
 from dblog.demo import Shop
 from dblog.embedded import EmbeddedServer
-from dblog.errors import DblogError
+from dblog.errors import DblogError, UsageError
 from dblog.location import place
 from dblog.reading.filters import parse
 from dblog.reading.query import Query, records
@@ -81,6 +81,8 @@ def command(seconds: float, rate: float, keep: bool, config_path: Path | None, d
     """
     with ExitStack() as stack:
         settings, server = _find_server(config_path, dsn), None
+        if settings is not None and keep:
+            raise UsageError("--keep: only a PostgreSQL that the demo starts can be kept; leave out --keep")
         if settings is None:
             click.echo("starting a throw-away PostgreSQL ...")
             server = stack.enter_context(EmbeddedServer())

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 import psycopg
 from psycopg import pq, sql
@@ -13,6 +13,7 @@ from dblog.batch import Batch, BatchKey, Rejected
 from dblog.columns import BATCH_COLUMNS, LOG_COLUMNS, SCHEMA_REVISION
 from dblog.errors import NotMigrated
 from dblog.faults import Fault, classify, describe, sqlstate_of
+from dblog.periods import PartitionBy, offsets_ahead
 from dblog.sinks import exchange
 
 Prepare = Callable[[psycopg.Connection], None]
@@ -33,8 +34,7 @@ class PostgresSink:
         process_id: Recorded in the ledger.
         connect_timeout: Seconds for one attempt to connect.
         query_timeout: Seconds for one batch.
-        partition_by: How far apart the partitions are that are made ahead.
-        partitions_ahead: How many of them.
+        partitions_ahead: How many partitions are made ahead of time.
         prepare: Creates or upgrades the tables on a connection of its own; None where that is left to `dblog init`.
     """
 
@@ -46,7 +46,6 @@ class PostgresSink:
     process_id: int
     connect_timeout: float
     query_timeout: float
-    partition_by: str
     partitions_ahead: int
     prepare: Prepare | None = None
     _connection: psycopg.Connection | None = field(default=None, init=False)
@@ -143,11 +142,12 @@ class PostgresSink:
             psycopg.Error, TimeoutError, NotMigrated: They could not be made.
         """
         connection = self._ready_connection()
-        statement = sql.SQL("SELECT {}(now() + step * {}::interval) FROM generate_series(0, {}) AS step").format(
-            self._name("make_partition"), f"1 {self.partition_by}", self.partitions_ahead
-        )
+        granularity = sql.SQL("SELECT value FROM {} WHERE name = 'partition_by'").format(self._name("settings"))
         try:
-            self._run(connection, statement)
+            step = cast("PartitionBy", self._one_value(connection, granularity))
+            for offset in offsets_ahead(step, self.partitions_ahead):  # each in a transaction of its own: short locks
+                call = sql.SQL("SELECT {}(now() + {}::interval)").format(self._name("make_partition"), str(offset))
+                self._run(connection, call)
         except BaseException:
             self._settle(connection)
             raise

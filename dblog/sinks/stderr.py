@@ -25,24 +25,29 @@ class StderrSink:
         self._console_level = console_level
         self._stalled = False
 
-    def print_rows(self, rows: Iterable[bytes], *, seconds: float) -> list[bytes]:
+    def print_rows(self, rows: Iterable[bytes], *, seconds: float, refused: str = "") -> list[bytes]:
         """Print rows within `seconds`; returns those that could not be written.
 
         After a stall no further time is spent on waiting, until stderr takes lines again.
+
+        Args:
+            rows: Encoded rows.
+            seconds: How long that may take.
+            refused: Why PostgreSQL refused them, for the operator; they are printed even if the console has them.
         """
         deadline = time.monotonic() + (0.0 if self._stalled else seconds)
         remaining = list(rows)
         for index, row in enumerate(remaining):
-            line = self._line(row)
+            line = self._line(row, refused)
             if line and write_lines(line, deadline) < len(line):
                 self._stalled = True
                 return remaining[index:]
         self._stalled = False
         return []
 
-    def _line(self, row: bytes) -> bytes:
+    def _line(self, row: bytes, refused: str) -> bytes:
         fields = row.decode().rstrip("\n").split("\t")
-        if self._console_level is not None and int(fields[_LEVEL_NO]) >= self._console_level:
+        if not refused and self._console_level is not None and int(fields[_LEVEL_NO]) >= self._console_level:
             return b""
         shown = [fields[index] for index in _SHOWN]
         if fields[_EXCEPTION] != "\\N":
@@ -50,4 +55,5 @@ class StderrSink:
         text = " ".join(shown)
         if not text.isprintable():
             text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
-        return f"dblog: not stored: {text}\n".encode()
+        label = f"refused, {refused}" if refused else "not stored"
+        return f"dblog: {label}: {text}\n".encode()

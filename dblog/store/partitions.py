@@ -2,27 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from dblog import defaults
 from dblog.faults import sqlstate_of
-from dblog.settings import PartitionBy
+from dblog.periods import PartitionBy, offsets_ahead
 from dblog.store.engine import verbatim
 from dblog.store.layout import layout_of
 from dblog.store.names import Names, Table
 
 LOCK_ATTEMPTS = 5
-
-_STEPS: dict[PartitionBy, timedelta] = {
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-    "week": timedelta(weeks=1),
-    "month": timedelta(days=31),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +43,6 @@ class Partition:
         if self.default:
             return False
         return (self.start is None or self.start <= moment) and (self.end is None or moment < self.end)
-
-
-def offsets_ahead(granularity: PartitionBy, ahead: int) -> tuple[timedelta, ...]:
-    """The distances from now at which there should be partitions: `ahead` periods, within the window of the future.
-
-    The ledger has a partition a day, so coarser granularities look at each of the next `ahead` days, too.
-    """
-    last = timedelta(days=defaults.FUTURE_WINDOW_DAYS)
-    steps = {_STEPS[granularity]} | ({_STEPS["day"]} if granularity in ("week", "month") else set())
-    return tuple(sorted({step * count for step in steps for count in range(ahead + 1) if step * count <= last}))
 
 
 def plan_ahead(

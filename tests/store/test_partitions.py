@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 from servers import Database
 
-from dblog.settings import PartitionBy
+from dblog.periods import PartitionBy, offsets_ahead
 from dblog.store import partitions
 from dblog.store.engine import connected, keeping
 from dblog.store.layout import Layout, set_partition_by
@@ -26,7 +26,6 @@ from dblog.store.partitions import (
     list_partitions,
     make_ahead,
     make_partition,
-    offsets_ahead,
     plan_ahead,
 )
 

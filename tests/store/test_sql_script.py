@@ -10,7 +10,7 @@ import pytest
 from servers import Choice, Database
 
 from dblog.binaries import find_binaries
-from dblog.settings import PartitionBy
+from dblog.periods import PartitionBy
 from dblog.store.engine import connected, require_tables
 from dblog.store.layout import Layout
 from dblog.store.migrate import prepare, sql_script

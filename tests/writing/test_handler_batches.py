@@ -22,7 +22,7 @@ MakeHandler = Callable[..., DatabaseLogHandler]
 @pytest.mark.parametrize(
     ("arguments", "log"),
     [
-        ({"batch_size": 3, "flush_interval": 3600}, lambda logger: [logger.info("x") for _ in range(60)]),
+        ({"batch_size": 3, "flush_interval": 3600}, lambda logger: [logger.info("x") for _ in range(3)]),
         ({"batch_bytes": 4096, "flush_interval": 3600}, lambda logger: [logger.info("x" * 5000) for _ in range(6)]),
         ({"flush_interval": 0.05}, lambda logger: logger.info("x")),
         ({"flush_interval": 3600}, lambda logger: [logger.info("x"), logger.error("x")]),

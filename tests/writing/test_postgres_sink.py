@@ -14,6 +14,7 @@ from servers import Database
 from dblog.batch import Batch, BatchKey, Rejected
 from dblog.columns import LOG_COLUMNS
 from dblog.errors import NotMigrated
+from dblog.periods import PartitionBy, offsets_ahead
 from dblog.sinks.postgres import PostgresSink
 
 MakeSink = Callable[..., PostgresSink]
@@ -36,7 +37,6 @@ def make_sink(database: Database) -> Iterator[MakeSink]:
             "process_id": 42,
             "connect_timeout": 5.0,
             "query_timeout": 10.0,
-            "partition_by": "day",
             "partitions_ahead": 2,
         }
         made.append(PostgresSink(**{**chosen, **values}))
@@ -220,12 +220,22 @@ def test_a_time_without_any_partition_sets_the_row_aside(make_sink: MakeSink, da
     assert [each.row for each in rejected] == [bad.payload]
 
 
-def test_partitions_are_made_ahead(make_sink: MakeSink, database: Database) -> None:
-    """Looking ahead makes the partitions of the days to come."""
-    make_sink(partitions_ahead=12).keep_ahead()
+@pytest.mark.parametrize("granularity", ["hour", "day", "week", "month"])
+def test_partitions_are_made_ahead(make_sink: MakeSink, database: Database, granularity: PartitionBy) -> None:
+    """Looking ahead makes the partitions of the periods to come, as the database has them, and those of the ledger."""
     with database.connect() as connection:
-        name = f"dblog_logs_p{datetime.now(UTC) + timedelta(days=12):%Y%m%d}"
-        assert connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name]).fetchone() == (True,)
+        connection.execute("UPDATE dblog_settings SET value = %s WHERE name = 'partition_by'", [granularity])
+        make_sink(partitions_ahead=12).keep_ahead()
+        for offset in offsets_ahead(granularity, 12):
+            day = (datetime.now(UTC) + offset).date()
+            ledger = connection.execute("SELECT to_regclass(%s)", [f"dblog_batches_p{day:%Y%m%d}"]).fetchone()
+            assert ledger != (None,)
+        row = batch(1, "far", moment=datetime.now(UTC) + offsets_ahead(granularity, 12)[-1])
+        connection.execute(
+            "INSERT INTO dblog_logs (writer_id, batch_seq, timestamp, level_no, level, logger_name, hostname, message) "
+            "VALUES (gen_random_uuid(), 1, %s, 20, 'INFO', 'app', 'host', 'ahead')",
+            [row.time_to],
+        )
 
 
 def test_a_lost_connection_is_replaced(make_sink: MakeSink, database: Database) -> None:

@@ -127,11 +127,12 @@ def test_trace_and_span_come_from_opentelemetry() -> None:
     assert encode(record())["trace_id"] is None
 
 
-def test_a_broken_opentelemetry_costs_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the tracing library fails, the record is stored with a note."""
+def test_a_broken_opentelemetry_costs_only_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the tracing library fails, message and extra are stored without a trace."""
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", SimpleNamespace(get_current_span=lambda: 1 / 0))
-    found = encode(record("hello"))
-    assert found["message"] == "hello [dblog: the rest could not be encoded: ZeroDivisionError]"
+    found = encode(record("hello", user=42))
+    assert (found["message"], found["trace_id"]) == ("hello", None)
+    assert found["extra_data"] == '{"user":42}'
 
 
 def test_call_sites_and_threads_are_told_apart() -> None:
