@@ -67,9 +67,7 @@ BATCH_COLUMNS: Final = (
     Column("time_from", "timestamptz", True, "The smallest timestamp among the rows"),
     Column("time_to", "timestamptz", True, "The largest timestamp among the rows"),
     Column("accepted", "bigint", False, "Records that the writer had accepted when the batch was formed"),
-    Column(
-        "closing", "boolean", False, "True where the writer closed in order: what comes after was logged after its end"
-    ),
+    Column("closing", "boolean", False, "True where the writer closed in order; later batches were logged after that"),
     Column("service", "text", True, "The service of the writer"),
     Column("hostname", "text", False, "The host of the writer"),
     Column("process_id", "integer", False, "The process of the writer"),

@@ -199,7 +199,7 @@ def _create_batches(operations: Operations, names: Any) -> None:
         _optional("time_from", moment, "The smallest timestamp among the rows"),
         _optional("time_to", moment, "The largest timestamp among the rows"),
         _column("accepted", sa.BigInteger(), "Records that the writer had accepted when the batch was formed"),
-        _column("closing", sa.Boolean(), "True where the writer closed in order: what comes after was logged after its end"),
+        _column("closing", sa.Boolean(), "True where the writer closed in order; later batches were logged after that"),
         _optional("service", sa.Text(collation="C"), "The service of the writer"),
         _column("hostname", sa.Text(collation="C"), "The host of the writer"),
         _column("process_id", sa.Integer(), "The process of the writer"),
