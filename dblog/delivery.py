@@ -103,18 +103,20 @@ class Delivery:
             self.tally.spooled.update(batch.levels)
         return True
 
-    def give_up(self, batch: Batch) -> None:
-        """A batch that cannot wait: into the spool, else to stderr; what even stderr does not take is dropped."""
+    def give_up(self, batch: Batch, *, seconds: float = PRINT_SECONDS) -> None:
+        """A batch that cannot wait: into the spool, else to stderr; what that does not take in time is dropped."""
         if self.divert(batch):
             return
         rows = batch.payload.splitlines(keepends=True)
-        unprinted = self._stderr.print_rows(rows, seconds=PRINT_SECONDS)
+        unprinted = self._stderr.print_rows(rows, seconds=seconds)
         dropped = Counter(map(_level_of, unprinted))
         with self.tally.lock:
             self.tally.dropped.update(dropped)
             self.tally.printed.update(Counter(batch.levels) - dropped)
         if rows:
-            self._announcer.announce("given up", f"{len(rows)} records will not be in the database at {self._place}")
+            lost = f"{len(rows)} record{'s' if len(rows) > 1 else ''}"
+            said = f"{lost} will not be in the database at {self._place}; see the console or the lines above"
+            self._announcer.announce("given up", said)
 
     def replay(self, now: float) -> bool:
         """Try the oldest batch of the spool; False where nothing waits or the try failed."""

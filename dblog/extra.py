@@ -22,6 +22,7 @@ MAX_DEPTH: Final = 32
 MAX_ITEMS: Final = 10_000
 """Values in all: what is nested or shared within itself must not keep the caller busy."""
 MAX_REPR_BYTES: Final = 10_000
+MAX_BYTES_SHOWN: Final = 64 * 1024
 _CACHE_SIZE: Final = 4096
 _MAX_INTEGER_BITS: Final = 4096
 
@@ -155,7 +156,7 @@ class _Cleaner:
         if isinstance(value, int | float):
             return self._number(value)
         if isinstance(value, bytes | bytearray):
-            return self._text(bytes(value).decode("utf-8", "backslashreplace"))
+            return self._bytes(value)
         if isinstance(value, datetime.date | datetime.time):
             return value.isoformat()
         if isinstance(value, _AS_TEXT):
@@ -196,6 +197,13 @@ class _Cleaner:
             return str.__str__(value)
         self.changed = True
         return make_storable(value)
+
+    def _bytes(self, value: bytes | bytearray) -> str:
+        shown = bytes(value[:MAX_BYTES_SHOWN]).decode("utf-8", "backslashreplace")
+        if len(value) <= MAX_BYTES_SHOWN:
+            return self._text(shown)
+        self.changed = True
+        return self._text(f"{shown}… [cut by dblog: {len(value)} bytes in all]")
 
     def _number(self, value: int | float) -> object:
         if isinstance(value, float):

@@ -42,6 +42,21 @@ _MEANINGS = {
     "58": "the server's system failed",
 }
 
+_HINTS = (
+    ("could not translate host name", "the name of the host cannot be resolved"),
+    ("failed to resolve host", "the name of the host cannot be resolved"),
+    ("too many connections", "the server, the database or the role has no free connection"),
+    ("definition of service", "the service is not defined"),
+    ("invalid port number", "the port of the connection string is none"),
+    ("invalid sslmode value", "the sslmode of the connection string is none"),
+    ("does not support SSL", "the server does not support the SSL that the connection string asks for"),
+    ("root certificate file", "the root certificate for sslmode cannot be used"),
+    ("session is read-only", "the server is read-only, target_session_attrs asks for another"),
+    ("session is not read-only", "the server is not read-only, target_session_attrs asks for that"),
+    ("command-line argument", "the options of the connection string are not understood"),
+)
+"""What libpq says, in English, of connections that fail; only to describe them, nothing is decided by it."""
+
 _BAD_DATA_CLASSES = ("22", "23", "44", "54", "P0001")
 _OPERATOR_CLASSES = ("0A", "28", "3D", "3F", "42")
 
@@ -76,12 +91,14 @@ def describe(error: BaseException) -> str:
 
 
 def _describe_connection(error: BaseException) -> str:
-    """Tell the failures of a connection apart by what libpq knows of it, since they carry no SQLSTATE."""
+    """Say why there is no connection, which carries no SQLSTATE; the driver's words are looked at, never shown."""
     original = getattr(error, "orig", None) or error
     if isinstance(original, TimeoutError | psycopg.errors.ConnectionTimeout):
         return "no answer within the time limit"
     if isinstance(original, psycopg.DataError):
         return _MEANINGS["22"]
+    if hint := next((meaning for words, meaning in _HINTS if words in str(original)), None):
+        return hint
     pgconn = getattr(original, "pgconn", None)
     if pgconn is not None and pgconn.needs_password:
         return "the server asks for a password and none was given"

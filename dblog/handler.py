@@ -6,6 +6,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -137,6 +138,7 @@ class DatabaseLogHandler(logging.Handler):
             self._refuse_nested(cell, record)
             return
         cell.depth += 1
+        line = None
         try:
             if getattr(record, "threadName", None) == _WORKER:  # brought here by another thread, from a queue or buffer
                 return
@@ -162,7 +164,10 @@ class DatabaseLogHandler(logging.Handler):
             if worker.ended:
                 worker.abandon()
         except Exception as error:  # noqa: BLE001 - logging must never become the application's trouble
-            self._announcer.announce("emit", f"a record could not be taken: {type(error).__name__}")
+            with suppress(Exception):  # at the limit of recursion even saying so may fail
+                if line is None:
+                    self._count_dropped(cell, record.levelno)
+                self._announcer.announce("emit", f"a record could not be taken: {type(error).__name__}")
         finally:
             cell.depth -= 1
 

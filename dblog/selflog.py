@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 STDERR: Final = 2
-STALL_LIMIT: Final = 0.25
+STALL_LIMIT: Final = 0.05
 """Seconds to wait for a stalled stderr."""
 _PAUSE: Final = 60.0
 _CHUNK: Final = 512  # POSIX guarantees that a pipe that polls as writable takes PIPE_BUF bytes, at least 512

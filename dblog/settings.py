@@ -18,6 +18,8 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -87,6 +89,16 @@ class Section(BaseModel):
     """What all sections share: frozen, no unknown keys, defaults validated like everything else."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_yes_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse `true` where a number belongs: YAML reads `on` and `yes` as true, and true counts as 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError(
+                "is no value for this key; accepted: a number or text, not true, false, on, off, yes or no"
+            )
+        return value
 
 
 class TableSettings(Section):

@@ -142,7 +142,7 @@ class Worker:
         try:
             batch = self._queue.take(self._delivery.pacing.batch_size, RELIEF_BYTES)
             if batch is not None:
-                self._delivery.give_up(batch)
+                self._delivery.give_up(batch, seconds=0.0)  # the application's thread waits for no pipe
         finally:
             self._owner.release()
 

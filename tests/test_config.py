@@ -98,8 +98,9 @@ def test_a_file_that_cannot_be_read() -> None:
         ({"database": {"password": ["hunter2"]}}, "database.password: input should be a valid string"),
         ({"logging": {}}, "database: the section is missing or does not say where the database is"),
         ({7: 1}, "7: 7 keys should be strings"),
+        ({"logging": {"database": {"retention_days": True}}}, "logging.database.retention_days: True is no value"),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_every_mistake_is_named(tree: dict[str, Any], problem: str) -> None:
     """A mistake names the key, the value and what is accepted; never a password."""

@@ -51,6 +51,11 @@ def test_each_sqlstate_has_its_meaning(state: str, fault: Fault) -> None:
     ("error", "fault", "text"),
     [
         (psycopg.OperationalError("hunter2"), Fault.UNREACHABLE, "no connection to the server"),
+        (
+            psycopg.OperationalError('FATAL: too many connections for role "hunter2"'),
+            Fault.UNREACHABLE,
+            "the server, the database or the role has no free connection",
+        ),
         (TimeoutError("hunter2"), Fault.UNREACHABLE, "no answer within the time limit"),
         (ConnectionRefusedError(111, "Connection refused"), Fault.UNREACHABLE, "Connection refused"),
         (psycopg.DataError("hunter2"), Fault.BAD_DATA, "a value was refused"),

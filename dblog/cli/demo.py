@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 import dblog
-from dblog.cli.options import location_options
+from dblog.cli.options import Seconds, location_options
 from dblog.cli.render import Style, draw, make_table, text_lines, write
 from dblog.config import LIBPQ_VARIABLES, load_settings
 from dblog.demo import Shop
@@ -60,10 +60,10 @@ class Run:
 
 
 @click.command("demo")
-@click.option("--seconds", type=click.FloatRange(0.1, 86_400), default=5, show_default=True, help="How long to log.")
+@click.option("--seconds", type=Seconds(0.1, 86_400), default=5, show_default=True, help="How long to log.")
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0, max=1_000_000),
     default=2000,
     show_default=True,
     metavar="R",

@@ -8,7 +8,7 @@ import click
 import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from dblog.cli.options import location_options
+from dblog.cli.options import Seconds, location_options
 from dblog.columns import SCHEMA_REVISION
 from dblog.config import load_settings
 from dblog.errors import DatabaseError, Unreachable, UsageError
@@ -42,7 +42,11 @@ class Wanted:
 )
 @click.option("--indexes", type=click.Choice(get_args(IndexProfile)), help="The index profile of new tables.")
 @click.option(
-    "--wait", type=click.FloatRange(min=0), default=0, metavar="SECONDS", help="Wait so long for the server to answer."
+    "--wait",
+    type=Seconds(min=0, max=86_400),
+    default=0,
+    metavar="SECONDS",
+    help="Wait so long for the server to answer.",
 )
 @location_options
 def command(

@@ -6,6 +6,7 @@ SQLAlchemy and rich take longer to import than a short query takes to run.
 """
 
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -96,6 +97,8 @@ def run(arguments: Sequence[str]) -> int:
 
     A command says how it ended with `ctx.exit(code)`, or by returning the code.
     """
+    if sys.stdout is None:  # closed by whoever called
+        return _report(OSError(errno.EBADF, "standard output is closed"))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # what the terminal's encoding lacks must not end the command
             stream.reconfigure(errors="backslashreplace")
@@ -134,6 +137,9 @@ def _report(error: Exception) -> int:
     """Say in one line what went wrong; return the exit code."""
     from dblog.cli.render import printable
 
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     sys.stderr.write(f"dblog: error: {printable(_sentence(error))}\n")
     if isinstance(error, click.ClickException):
         return error.exit_code

@@ -1,5 +1,6 @@
 """Options that commands share, and how they become settings, filters, windows and styles."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,18 @@ from dblog.config import load_settings
 from dblog.reading.filters import parse
 from dblog.reading.window import make_window
 from dblog.settings import Settings
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds; unlike `FloatRange` it does not take NaN for a number in the range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, or a usage error."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return number
+
 
 Function = Callable[..., Any]
 
@@ -71,7 +84,7 @@ def with_selection(function: Function) -> Function:
     for option in (
         click.option(
             "--timeout",
-            type=click.FloatRange(0.001, 86_400),
+            type=Seconds(0.001, 86_400),
             default=defaults.STATEMENT_TIMEOUT,
             show_default=True,
             metavar="SECONDS",

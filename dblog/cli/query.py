@@ -24,7 +24,12 @@ from dblog.store.schema import logs_table
 @with_selection
 @with_output(list(FORMS))
 @click.option(
-    "-n", "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="The newest N; 0 for all."
+    "-n",
+    "--limit",
+    type=click.IntRange(0, 1_000_000_000),
+    default=100,
+    show_default=True,
+    help="The newest N; 0 for all.",
 )
 def command(settings: Settings, term: Filter, window: Window, timeout: float, style: Style, limit: int) -> None:
     """Print the newest records that match FILTER, oldest first.

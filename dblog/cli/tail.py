@@ -6,7 +6,7 @@ from functools import partial
 
 import click
 
-from dblog.cli.options import with_output, with_selection, with_settings
+from dblog.cli.options import Seconds, with_output, with_selection, with_settings
 from dblog.cli.query import answer
 from dblog.cli.render import ENDLESS, FORMS, Style, printable, write
 from dblog.errors import UsageError
@@ -27,7 +27,7 @@ from dblog.settings import Settings
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on with what arrives, until Ctrl-C.")
 @click.option(
     "--interval",
-    type=click.FloatRange(0.01, 3600),
+    type=Seconds(0.01, 3600),
     default=0.5,
     show_default=True,
     metavar="SECONDS",

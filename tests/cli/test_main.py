@@ -73,6 +73,8 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         (["query", "--config", "/no/such.yml"], 2, "/no/such.yml: cannot be read"),
         (["query", "--dsn", "nonsense"], 2, "database.dsn: is not a connection string"),
         (["query", "--dsn", "host=/nowhere"], 1, "no connection to the server"),
+        (["query", "--dsn", "host=nowhere.invalid"], 1, "the name of the host cannot be resolved"),
+        (["query", "--timeout", "nan"], 2, "'nan' is not a number of seconds"),
         (["query", "bell\x07 a)", "--dsn", "dbname=x"], 2, "position 8"),
     ],
 )

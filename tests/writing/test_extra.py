@@ -306,3 +306,13 @@ def test_a_key_that_fails_is_noted() -> None:
 
     found = Encode()({BadKey(): 1})
     assert found == {"dblog_error": "extra could not be encoded: RuntimeError"}
+
+
+def test_many_bytes_are_cut_before_they_are_shown() -> None:
+    """Of a large `bytes` value the beginning is stored, with a mark, and it counts as changed."""
+    encode = Encode()
+    shown = encode({"body": b"\xff" * 1_000_000})["body"]
+    assert shown.startswith("\\xff\\xff")
+    assert shown.endswith("… [cut by dblog: 1000000 bytes in all]")
+    assert len(shown) < 300_000
+    assert encode.repaired == 1
