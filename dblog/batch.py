@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+from dblog.columns import COLUMN_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,11 @@ class BatchKey:
     """The writer's UUID, 32 hexadecimal digits."""
     seq: int
     """The number of the batch, from 1."""
+
+
+def derived_writer(writer_id: UUID, seq: int) -> UUID:
+    """The writer under which rows of a batch that were set aside are sent again; its UUID has version 5."""
+    return uuid5(writer_id, str(seq))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,10 @@ class Batch:
     """Records that the writer had accepted when the batch was formed."""
     closing: bool = False
     """True for the last batch of a writer that ends cleanly."""
+    columns: tuple[str, ...] = COLUMN_NAMES
+    """What the fields of a row are: another release may have had others."""
+    reason: str | None = None
+    """Why the rows were set aside before; None for rows on their way."""
 
     @property
     def rows(self) -> int:

@@ -47,6 +47,8 @@ LOG_COLUMNS: Final = (
     Column("message", "text", False, "The message, with its arguments merged in"),
 )
 
+COLUMN_NAMES: Final = tuple(column.name for column in LOG_COLUMNS)
+
 SERVER_COLUMNS: Final = (
     Column("id", "bigint", False, "Counts the rows in the order of their arrival"),
     Column("created_at", "timestamptz", False, "When the row was inserted, by the clock of the server"),

@@ -6,6 +6,8 @@ from typing import Final
 NULL: Final = "\\N"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|([0-7]{1,3})|(.))", re.DOTALL)
+_NAMED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
 def escape(text: str) -> str:
@@ -17,6 +19,11 @@ def escape(text: str) -> str:
         return text
     text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
     return text.replace("\x1e", "\\x1e") if "\x1e" in text else text
+
+
+def unescape(field: str) -> str:
+    """The text that COPY reads from a field which is not NULL."""
+    return _ESCAPE.sub(_meant, field) if "\\" in field else field
 
 
 def is_storable(text: str) -> bool:
@@ -43,3 +50,10 @@ def cut(text: str, max_bytes: int) -> str:
     while kept and kept[-1] & 0xC0 == 0x80:  # never end within a character
         kept = kept[:-1]
     return (kept[:-1] if kept and kept[-1] >= 0xC0 else kept).decode("utf-8", "surrogatepass") + mark
+
+
+def _meant(found: re.Match[str]) -> str:
+    digits, octal, letter = found.groups()
+    if letter is not None:
+        return _NAMED.get(letter, letter)
+    return chr(int(digits, 16) if digits else int(octal, 8) & 0xFF)

@@ -40,12 +40,18 @@ _MEANINGS = {
     "57014": "the statement ran into its time limit",
     "57P": "the server is shutting down or starting up",
     "58": "the server's system failed",
+    **dict.fromkeys(("09", "21", "27", "2F", "38", "39", "P0"), "a trigger refused a row"),
+    "XX": "the server reported an internal error",
 }
 
 _HINTS = (
     ("could not translate host name", "the name of the host cannot be resolved"),
     ("failed to resolve host", "the name of the host cannot be resolved"),
     ("too many connections", "the server, the database or the role has no free connection"),
+    ("too many clients", "the server has no free connection"),
+    ("connection slots are reserved", "the server has no free connection"),
+    ("the database system is", "the server is shutting down, starting up or in recovery"),
+    ("pg_hba.conf", "the server's pg_hba.conf does not let this role in from here"),
     ("definition of service", "the service is not defined"),
     ("invalid port number", "the port of the connection string is none"),
     ("invalid sslmode value", "the sslmode of the connection string is none"),
@@ -57,8 +63,13 @@ _HINTS = (
 )
 """What libpq says, in English, of connections that fail; only to describe them, nothing is decided by it."""
 
-_BAD_DATA_CLASSES = ("22", "23", "44", "54", "P0001")
+_BAD_DATA_CLASSES = ("09", "21", "22", "23", "27", "2F", "38", "39", "44", "54", "P0")
 _OPERATOR_CLASSES = ("0A", "28", "3D", "3F", "42")
+_OWN_CLASSES = tuple("6789IJKLMNOPQRSTUVWXYZ")
+"""Classes that the SQL standard leaves to implementations, and so to triggers that make up a SQLSTATE."""
+_RAISE = "exec_stmt_raise"
+"""The function of the server that carries out PL/pgSQL's RAISE; unlike a message it is the same in all languages."""
+_READ_ONLY = "25006"
 
 
 def sqlstate_of(error: BaseException) -> str | None:
@@ -76,9 +87,21 @@ def classify(error: BaseException) -> Fault:
         return Fault.BAD_DATA if refused else Fault.UNREACHABLE
     if state == "23514" and isinstance(error, psycopg.Error) and not error.diag.constraint_name:
         return Fault.NO_PARTITION
-    if state.startswith(_BAD_DATA_CLASSES):
+    if state.startswith(_BAD_DATA_CLASSES) or _is_made_up(error):
         return Fault.BAD_DATA
     return Fault.OPERATOR if state.startswith(_OPERATOR_CLASSES) else Fault.UNREACHABLE
+
+
+def needs_new_session(error: BaseException) -> bool:
+    """True where only a new session may do better: it sees new settings of the role, other hosts, other tables."""
+    return classify(error) is Fault.OPERATOR or sqlstate_of(error) == _READ_ONLY
+
+
+def _is_made_up(error: BaseException) -> bool:
+    """True where a trigger raised a SQLSTATE that PostgreSQL does not know."""
+    state = sqlstate_of(error) or ""
+    unknown = state.startswith(_OWN_CLASSES) and state[:2] not in _MEANINGS
+    return unknown and isinstance(error, psycopg.Error) and error.diag.source_function == _RAISE
 
 
 def describe(error: BaseException) -> str:
@@ -88,6 +111,15 @@ def describe(error: BaseException) -> str:
         return _describe_connection(error)
     meaning = next((_MEANINGS[state[:length]] for length in (5, 3, 2) if state[:length] in _MEANINGS), "refused")
     return f"{meaning} (SQLSTATE {state})"
+
+
+def describe_refusal(error: psycopg.Error) -> str:
+    """Why a row was refused: what its SQLSTATE means, and the constraint, column and table that the server names."""
+    if classify(error) is Fault.NO_PARTITION:
+        return "no partition holds its timestamp (SQLSTATE 23514)"
+    about = {"constraint": error.diag.constraint_name, "column": error.diag.column_name, "table": error.diag.table_name}
+    named = ", ".join(f"{kind} {name}" for kind, name in about.items() if name)
+    return f"{describe(error)}: {named}" if named else describe(error)
 
 
 def _describe_connection(error: BaseException) -> str:

@@ -1,6 +1,6 @@
-"""What a partition holds, and at which distances from now there should be one."""
+"""What a partition holds, at which distances from now there should be one, and which days the ledger remembers."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Literal
 
 from dblog import defaults
@@ -23,3 +23,19 @@ def offsets_ahead(granularity: PartitionBy, ahead: int) -> tuple[timedelta, ...]
     last = timedelta(days=defaults.FUTURE_WINDOW_DAYS)
     steps = {STEPS[granularity]} | ({STEPS["day"]} if granularity in ("week", "month") else set())
     return tuple(sorted({step * count for step in steps for count in range(ahead + 1) if step * count <= last}))
+
+
+def is_remembered(birth_day: str, today: date) -> bool:
+    """True where the ledger has a place for batches of a day: not too old, and not far ahead, by a wrong clock.
+
+    A day of margin is left on either side for clocks that differ.
+
+    Args:
+        birth_day: The UTC day, `YYYY-MM-DD`.
+        today: The current UTC day.
+    """
+    oldest, latest = (
+        today - timedelta(days=defaults.LEDGER_KEEP_DAYS - 1),
+        today + timedelta(days=defaults.FUTURE_WINDOW_DAYS - 1),
+    )
+    return oldest.isoformat() < birth_day < latest.isoformat()

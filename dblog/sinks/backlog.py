@@ -1,43 +1,29 @@
 """The segments that wait, and the way through them: frame by frame, past damage, deleted when they are done."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
-from dblog.batch import Batch
+from dblog.batch import Batch, BatchKey
+from dblog.sinks.damaged import DamagedFiles
 from dblog.sinks.frames import Damage
-from dblog.sinks.segments import Figures, Segment
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that the spool could not bring back or clean up."""
-
-    path: Path
-    """The segment or directory."""
-    reason: str
-    """What happened, and where to find what is left; never a part of a record."""
-    levels: Mapping[int, int]
-    """Rows by level number that had been figured as waiting and will not come back."""
-    adopted: bool = False
-    """True for what another writer had left."""
+from dblog.sinks.segments import Figures, Segment, Trouble
 
 
 class Backlog:
     """The segments in the order in which they are read, at most one frame of them in memory.
 
     Args:
-        damaged: The directory for what cannot be read; made when it is needed.
+        damaged: Keeps what cannot be read.
         report: Told about damage and other trouble, once for each segment, when it is done with.
     """
 
-    def __init__(self, damaged: Path, report: Callable[[Trouble], None]) -> None:
+    def __init__(self, damaged: DamagedFiles, report: Callable[[Trouble], None]) -> None:
         self._damaged = damaged
         self._report = report
         self._segments: deque[Segment] = deque()
-        self._reader: Iterator[Batch | Damage] | None = None
+        self._reader: Iterator[tuple[int, Batch | Damage]] | None = None
         self._current: Batch | None = None
+        self._mark = 0
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -53,6 +39,25 @@ class Backlog:
     def figures(self) -> Figures:
         """What waits; may be called from any thread."""
         return sum((segment.waiting for segment in tuple(self._segments)), Figures())
+
+    def sync(self) -> None:
+        """Bring to the disk what is owed; a segment where that fails takes no more and is reported."""
+        for segment in tuple(self._segments):
+            if segment.owes_sync:
+                try:
+                    segment.sync()
+                except OSError as error:
+                    doubt = f"it may be lost if the machine stops, or damaged: fsync failed: {error.strerror}"
+                    self._report(Trouble(segment.path, doubt, {}, segment.adopted))
+
+    def keys(self) -> Iterator[BatchKey]:
+        """The keys of all batches that wait, and of some that are delivered; reads all files.
+
+        Raises:
+            OSError: A file could not be read.
+        """
+        for segment in self._segments:
+            yield from (found.key for found in segment.frames() if isinstance(found, Batch))
 
     def oldest(self) -> Batch | None:
         """The first frame that is not acknowledged.
@@ -70,11 +75,29 @@ class Backlog:
         Raises:
             ValueError: It is another batch.
         """
-        if self._current is None or batch.key != self._current.key:
-            raise ValueError(f"{batch.key} is not the oldest batch of the spool")
-        self._segments[0].acknowledge(self._current)
+        self.check_oldest(batch)
+        self._segments[0].acknowledge(batch)
         self._current = None
         self._look_ahead()
+
+    def cancel(self, batch: Batch) -> None:
+        """Let nobody read what `oldest()` gave from its file again; it still has to be acknowledged.
+
+        Raises:
+            ValueError: It is another batch.
+            OSError: The file could not be written.
+        """
+        self.check_oldest(batch)
+        self._segments[0].cancel(batch, self._mark)
+
+    def check_oldest(self, batch: Batch) -> None:
+        """Make sure that `batch` is what `oldest()` gave.
+
+        Raises:
+            ValueError: It is another batch.
+        """
+        if self._current is None or batch.key != self._current.key:
+            raise ValueError(f"{batch.key} is not the oldest batch of the spool")
 
     def drop_deleted(self) -> None:
         """Drop the segments whose files are gone; the one that is being read is still there by its descriptor."""
@@ -102,10 +125,10 @@ class Backlog:
             self._open(segment)
             return
         try:
-            found = next(self._reader, None)
+            self._mark, found = next(self._reader, (0, None))
         except OSError as error:
             segment.spoiled = True
-            self._drop(segment, f"could not be read: {error.strerror}, the file is kept in {self._damaged}")
+            self._drop(segment, f"could not be read: {error.strerror}, the file is kept in {self._damaged.directory}")
             return
         if isinstance(found, Batch):
             self._current = found
@@ -123,10 +146,10 @@ class Backlog:
     def _set_aside(self, segment: Segment, damage: Damage) -> None:
         what = f"{damage.length} bytes at {damage.offset} {damage.reason}"
         try:
-            piece = segment.copy_out(damage, self._damaged)
+            piece = self._damaged.keep_piece(segment, damage)
         except OSError:  # no room for a copy: in the end the whole file is moved, which takes none
             segment.spoiled = True
-            segment.troubles.append(f"{what}, the file is kept in {self._damaged}")
+            segment.troubles.append(f"{what}, the file is kept in {self._damaged.directory}")
         else:
             segment.troubles.append(f"{what}, kept in {piece}")
 
@@ -137,7 +160,10 @@ class Backlog:
         self._segments.remove(segment)
         segment.troubles.extend(troubles)
         try:
-            segment.remove(self._damaged)
+            if segment.spoiled:
+                self._damaged.keep_file(segment)
+            else:
+                segment.remove()
         except OSError as error:
             segment.troubles.append(f"could not be removed: {error.strerror}")
         if segment.troubles:

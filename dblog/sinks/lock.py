@@ -7,6 +7,10 @@ import os
 from pathlib import Path
 from typing import Final
 
+from dblog.sinks.durable import UNFINISHED
+
+STATUS: Final = "status.json"
+"""The file in which the owner says how it is; it goes with the directory."""
 _NAME: Final = "lock"
 
 
@@ -61,13 +65,20 @@ class DirectoryLock:
             return False
         return True
 
-    def release(self, *, remove: bool) -> None:
-        """Give the lock back, and with `remove` the directory, too, if nothing but the lock is left in it."""
+    def release(self, *, remove: bool) -> bool:
+        """Give the lock back, and with `remove` the directory, too, if nothing is left in it that anybody needs.
+
+        Returns:
+            True if all of it was removed; whoever just looked in then removes the directory itself.
+
+        Raises:
+            OSError: The directory could not be read, or what is in it not be deleted.
+        """
         try:
-            if remove and self.is_held() and [path.name for path in self._directory.iterdir()] == [_NAME]:
-                self._remove()
+            removed = remove and self.is_held() and self._remove()
             if self._fd >= 0:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)  # a child that never let go must not keep it for us
+            return removed
         finally:
             self.abandon()
 
@@ -95,10 +106,16 @@ class DirectoryLock:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def _remove(self) -> None:
-        self._path.unlink()
+    def _remove(self) -> bool:
+        rest = [path for path in self._directory.iterdir() if path.name != _NAME]
+        if any(path.name != STATUS and not path.name.endswith(UNFINISHED) for path in rest):
+            return False
+        for path in rest:
+            path.unlink()
+        self._path.unlink()  # last: until here the directory is ours
         try:
             self._directory.rmdir()
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):  # another one, with a lock made just now, tidies up
                 raise
+        return True

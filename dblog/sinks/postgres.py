@@ -1,24 +1,30 @@
 """The database: a batch becomes rows and a line of the ledger in one transaction, once and never twice."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, cast
 
 import psycopg
 from psycopg import pq, sql
 
 from dblog.batch import Batch, BatchKey, Rejected
-from dblog.columns import BATCH_COLUMNS, LOG_COLUMNS, SCHEMA_REVISION
-from dblog.errors import NotMigrated
-from dblog.faults import Fault, classify, describe, sqlstate_of
+from dblog.columns import SCHEMA_REVISION
+from dblog.errors import DatabaseError, NotMigrated
+from dblog.faults import Fault, classify, needs_new_session, sqlstate_of
 from dblog.periods import PartitionBy, offsets_ahead
-from dblog.sinks import exchange
+from dblog.sinks import exchange, restamp, statements
+from dblog.sinks.connection import abandon, connect
+from dblog.sinks.halving import copy_halves
+from dblog.sinks.statements import Statements
 
 Prepare = Callable[[psycopg.Connection], None]
+SetAside = Callable[[Batch, Sequence[Rejected]], None]
 
-_HOUR_WIDTH: Final = len("2026-11-21 05")
+_MOST_OPEN: Final = 100
+"""Of how many batches without an answer to their COMMIT the refused rows are remembered."""
+_CUT: Final = "the ledger has only the rows before it of the same batch: a copy of an open journal was delivered"
 
 
 @dataclass(slots=True)
@@ -29,7 +35,8 @@ class PostgresSink:
         conninfo: A libpq connection string.
         schema: The schema of the tables; None for the first one of the role's search_path.
         table_prefix: The prefix of the tables.
-        service: Recorded in the ledger.
+        writer_id: The writer whose connection this is; batches of others, which it adopted, speak for themselves.
+        service: Recorded in the ledger for batches of its own.
         hostname: Recorded in the ledger.
         process_id: Recorded in the ledger.
         connect_timeout: Seconds for one attempt to connect.
@@ -41,6 +48,7 @@ class PostgresSink:
     conninfo: str
     schema: str | None
     table_prefix: str
+    writer_id: str
     service: str | None
     hostname: str
     process_id: int
@@ -49,107 +57,143 @@ class PostgresSink:
     partitions_ahead: int
     prepare: Prepare | None = None
     _connection: psycopg.Connection | None = field(default=None, init=False)
+    _statements: Statements = field(init=False)
     _refused: dict[BatchKey, list[Rejected]] = field(default_factory=dict, init=False)
-    _resolved_schema: str = field(default="public", init=False)
 
     @property
     def connected(self) -> bool:
         """True while there is a connection that was not seen to fail."""
         return self._connection is not None
 
-    def store(self, batch: Batch, rejected: list[Rejected]) -> None:
+    def store(self, batch: Batch, rejected: list[Rejected], set_aside: SetAside, *, stepwise: bool = False) -> bool:
         """Store a batch; a batch that the ledger knows already counts as stored.
 
         Args:
             batch: Rows and key.
             rejected: Filled with the rows that PostgreSQL refuses; the others are stored.
+            set_aside: Told the refused rows, or that there are none, before the transaction is committed; not where
+                the batch goes in at once.
+            stepwise: Have `set_aside` told in any case, because an earlier try may have set rows aside.
+
+        Returns:
+            False where the ledger knew the batch; `rejected` then has only what this process itself saw refused, or
+            the last rows where the ledger has fewer of them.
 
         Raises:
-            psycopg.Error, TimeoutError, NotMigrated, OSError: The batch is not known to be stored.
+            psycopg.Error, TimeoutError, DatabaseError, OSError: The batch is not known to be stored.
         """
         connection = self._ready_connection()
         try:
-            self._store(connection, batch, rejected)
+            if stepwise:
+                batch = self._with_partitions(connection, batch)
+                self._store_piecewise(connection, batch, rejected, set_aside)
+            else:
+                self._store(connection, batch, rejected, set_aside)
         except exchange.Duplicate:
-            self._run(connection, sql.SQL("ROLLBACK"))
-            rejected.extend(self._refused.get(batch.key, ()))
-        except BaseException:
-            self._settle(connection)
+            self._run(connection, statements.ROLLBACK)
+            self._accept_known(connection, batch, rejected, set_aside)
+            self._refused.pop(batch.key, None)
+            return False
+        except BaseException as error:
+            self._settle(connection, error)
             raise
+        self._refused.pop(batch.key, None)
+        return True
 
-    def _store(self, connection: psycopg.Connection, batch: Batch, rejected: list[Rejected]) -> None:
+    def _store(
+        self, connection: psycopg.Connection, batch: Batch, rejected: list[Rejected], set_aside: SetAside
+    ) -> None:
         try:
             self._store_whole(connection, batch)
         except psycopg.Error as error:
-            fault = classify(error)
-            if fault not in (Fault.NO_PARTITION, Fault.BAD_DATA):
+            if classify(error) not in (Fault.NO_PARTITION, Fault.BAD_DATA):
                 raise
-            self._run(connection, sql.SQL("ROLLBACK"))
-            if fault is Fault.NO_PARTITION:
-                self._make_partitions(connection, batch)
-            self._store_piecewise(connection, batch, rejected)
+            self._run(connection, statements.ROLLBACK)
+            batch = self._with_partitions(connection, batch)  # also beside a bad row, or others would be refused
+            self._store_piecewise(connection, batch, rejected, set_aside)
 
     def _store_whole(self, connection: psycopg.Connection, batch: Batch) -> None:
         """One message for the whole transaction: it saves three round trips, and passes PgBouncer."""
-        statements = [self._begin(), self._ledger_row(batch, rejected=0)]
+        parts = [statements.begin(self.query_timeout), self._ledger_row(batch, rejected=0)]
         if batch.payload:
-            statements.append(self._copy())
-        self._run(connection, sql.SQL("; ").join([*statements, sql.SQL("COMMIT")]), batch.payload)
+            parts.append(self._statements.copy(batch.columns))
+        self._run(connection, sql.SQL("; ").join([*parts, statements.COMMIT]), batch.payload)
 
-    def _store_piecewise(self, connection: psycopg.Connection, batch: Batch, rejected: list[Rejected]) -> None:
+    def _store_piecewise(
+        self, connection: psycopg.Connection, batch: Batch, rejected: list[Rejected], set_aside: SetAside
+    ) -> None:
         """Find the rows that are refused by halving; the ledger's line goes last, so that its count is true."""
-        self._run(connection, self._begin())
-        refused = list(self._copy_halving(connection, batch.payload.splitlines(keepends=True)))
+        self._run(connection, statements.begin(self.query_timeout))
+        rows = batch.payload.splitlines(keepends=True)
+        refused = list(copy_halves(partial(self._run, connection), self._statements.copy(batch.columns), rows))
         results = self._run(connection, self._ledger_row(batch, rejected=len(refused)))
         if results[-1].command_tuples == 0:
             raise exchange.Duplicate
-        self._refused = {batch.key: refused}  # the answer to COMMIT may get lost: then the next try is a duplicate
-        self._run(connection, sql.SQL("COMMIT"))
+        set_aside(batch, refused)
+        self._remember(batch.key, refused)  # the answer to COMMIT may get lost: then the next try is a duplicate
+        self._run(connection, statements.COMMIT)
         rejected.extend(refused)
 
-    def _copy_halving(self, connection: psycopg.Connection, rows: list[bytes]) -> Iterator[Rejected]:
-        self._run(connection, sql.SQL("SAVEPOINT part"))
-        try:
-            self._run(connection, self._copy(), b"".join(rows))
-            self._run(connection, sql.SQL("RELEASE SAVEPOINT part"))
-            return
-        except psycopg.Error as error:
-            if classify(error) not in (Fault.BAD_DATA, Fault.NO_PARTITION):
-                raise
-            reason = describe(error)
-        self._run(connection, sql.SQL("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part"))
-        if len(rows) == 1:
-            yield Rejected(rows[0], reason)
-        else:
-            yield from self._copy_halving(connection, rows[: len(rows) // 2])
-            yield from self._copy_halving(connection, rows[len(rows) // 2 :])
+    def _remember(self, key: BatchKey, refused: list[Rejected]) -> None:
+        """Until it is known whether the batch was committed; of too many such batches the oldest are forgotten."""
+        self._refused.pop(key, None)
+        while len(self._refused) >= _MOST_OPEN:
+            del self._refused[next(iter(self._refused))]
+        self._refused[key] = refused
 
-    def _make_partitions(self, connection: psycopg.Connection, batch: Batch) -> None:
-        """Make the partitions of a batch; a time that no partition may have leaves its rows to be set aside."""
-        start = len(batch.key.writer_id) + len(str(batch.key.seq)) + 2
-        hours = {row[start : start + _HOUR_WIDTH] for row in batch.payload.splitlines()}
-        moments = [f"{batch.key.birth_day} 00:00+00", *sorted(hour.decode() + ":00+00" for hour in hours)]
-        for moment in moments:
-            try:
-                self._run(connection, sql.SQL("SELECT {}({})").format(self._name("make_partition"), moment))
-            except psycopg.DataError:
-                continue
+    def _accept_known(
+        self, connection: psycopg.Connection, batch: Batch, rejected: list[Rejected], set_aside: SetAside
+    ) -> None:
+        """Believe the ledger, as far as it goes: a copy of an open journal may have delivered the first rows alone."""
+        refused = self._refused.get(batch.key, [])
+        known = self._known_rows(connection, batch)
+        if known < batch.rows:
+            refused = [Rejected(row, _CUT) for row in batch.payload.splitlines(keepends=True)[known:]]
+            set_aside(batch, refused)
+        rejected.extend(refused)
+
+    def _known_rows(self, connection: psycopg.Connection, batch: Batch) -> int:
+        try:
+            known = self._one_value(connection, self._statements.rows_of(batch.key))
+        except psycopg.errors.InsufficientPrivilege:  # a role that may only insert has to believe
+            known = None
+        return batch.rows if known is None else int(known)
+
+    def _with_partitions(self, connection: psycopg.Connection, batch: Batch) -> Batch:
+        """Make the partitions of a batch; rows whose time no partition may have get the server's time instead."""
+        if not self._made_partition(connection, f"{batch.key.birth_day} 00:00+00"):
+            raise DatabaseError(
+                f"a batch was formed on {batch.key.birth_day}, which is no day for the ledger: a clock is wrong"
+            )
+        hours = sorted(restamp.hours_of(batch))
+        impossible = [hour for hour in hours if not self._made_partition(connection, hour)]
+        if not impossible:
+            return batch
+        now = str(self._one_value(connection, statements.NOW))
+        self._made_partition(connection, now)
+        return restamp.restamped(batch, impossible, now)
+
+    def _made_partition(self, connection: psycopg.Connection, moment: str) -> bool:
+        """False where no partition may hold the moment."""
+        try:
+            self._run(connection, self._statements.make_partition(moment))
+        except psycopg.DataError:
+            return False
+        return True
 
     def keep_ahead(self) -> None:
         """Make the partitions of the days to come.
 
         Raises:
-            psycopg.Error, TimeoutError, NotMigrated: They could not be made.
+            psycopg.Error, TimeoutError, DatabaseError: They could not be made.
         """
         connection = self._ready_connection()
-        granularity = sql.SQL("SELECT value FROM {} WHERE name = 'partition_by'").format(self._name("settings"))
         try:
-            step = cast("PartitionBy", self._one_value(connection, granularity))
+            step = cast("PartitionBy", self._one_value(connection, self._statements.partition_by()))
             for offset in offsets_ahead(step, self.partitions_ahead):  # each in a transaction of its own: short locks
-                call = sql.SQL("SELECT {}(now() + {}::interval)").format(self._name("make_partition"), str(offset))
-                self._run(connection, call)
-        except BaseException:
-            self._settle(connection)
+                self._run(connection, self._statements.make_partition_ahead(str(offset)))
+        except BaseException as error:
+            self._settle(connection, error)
             raise
 
     def close(self) -> None:
@@ -161,11 +205,8 @@ class PostgresSink:
     def abandon(self) -> None:
         """In a forked child: let go of the inherited connection without a word to the server."""
         connection, self._connection = self._connection, None
-        if connection is not None and not connection.closed:
-            null = os.open(os.devnull, os.O_RDWR)
-            os.dup2(null, connection.fileno())
-            os.close(null)
-            connection.close()  # its farewell goes to the null device
+        if connection is not None:
+            abandon(connection)
 
     def _ready_connection(self) -> psycopg.Connection:
         if self._connection is not None and not exchange.is_alive(self._connection.pgconn):
@@ -181,35 +222,23 @@ class PostgresSink:
         return self._connection
 
     def _connect(self) -> psycopg.Connection:
-        """Open a connection that notices a lost peer within seconds and leaves no prepared statements behind."""
-        return psycopg.connect(
-            self.conninfo,
-            autocommit=True,
-            prepare_threshold=None,
-            connect_timeout=max(2, round(self.connect_timeout)),
-            client_encoding="UTF8",
-            fallback_application_name="dblog",
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=round(self.query_timeout * 1000),
-        )
+        return connect(self.conninfo, connect_timeout=self.connect_timeout, query_timeout=self.query_timeout)
 
     def _check_tables(self, connection: psycopg.Connection) -> None:
         """Learn the schema; where the tables are missing or older than this release, have them made."""
-        schema = self.schema or self._one_value(connection, sql.SQL("SELECT current_schema()"))
-        self._resolved_schema = schema or "public"
+        schema = self.schema or self._one_value(connection, statements.CURRENT_SCHEMA)
+        self._statements = Statements(schema or "public", self.table_prefix)
         if self._revision(connection) == SCHEMA_REVISION:
             return
         if self.prepare is None:
             raise NotMigrated(f"the tables {self.table_prefix}_* are missing or of another version: run `dblog init`")
-        with psycopg.connect(self.conninfo, connect_timeout=max(2, round(self.connect_timeout))) as other:
+        with self._connect() as other:
+            other.autocommit = False
             self.prepare(other)
 
     def _revision(self, connection: psycopg.Connection) -> str | None:
-        query = sql.SQL("SELECT version_num FROM {}").format(self._name("alembic_version"))
         try:
-            return self._one_value(connection, query)
+            return self._one_value(connection, self._statements.revision())
         except psycopg.Error as error:
             state = sqlstate_of(error)
             if state == "42501":  # a role that may only write cannot tell: the tables are somebody else's work
@@ -223,11 +252,13 @@ class PostgresSink:
         value = result.get_value(0, 0) if result.ntuples else None
         return value.decode() if value is not None else None
 
-    def _settle(self, connection: psycopg.Connection) -> None:
-        """After a failure: end the transaction, or the connection where that is not possible."""
+    def _settle(self, connection: psycopg.Connection, error: BaseException) -> None:
+        """After a failure: end the transaction, or the connection where that is not possible or would not help."""
         try:
-            self._run(connection, sql.SQL("ROLLBACK"))
+            self._run(connection, statements.ROLLBACK)
         except (psycopg.Error, OSError):
+            self.close()
+        if needs_new_session(error):
             self.close()
 
     def _run(
@@ -236,36 +267,7 @@ class PostgresSink:
         deadline = time.monotonic() + self.query_timeout
         return exchange.run(connection.pgconn, query.as_bytes(connection), payload, deadline)
 
-    def _name(self, suffix: str) -> sql.Identifier:
-        return sql.Identifier(self._resolved_schema, f"{self.table_prefix}_{suffix}")
-
-    def _begin(self) -> sql.Composable:
-        limit = round(self.query_timeout * 1000)
-        return sql.SQL("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {}").format(limit)
-
-    def _copy(self) -> sql.Composable:
-        columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in LOG_COLUMNS)
-        return sql.SQL("COPY {} ({}) FROM STDIN").format(self._name("logs"), columns)
-
     def _ledger_row(self, batch: Batch, *, rejected: int) -> sql.Composable:
-        """The line of the ledger; without a conflict target, so that the right to INSERT is enough."""
-        key = batch.key
-        values = {
-            "birth_day": key.birth_day,
-            "writer_id": key.writer_id,
-            "batch_seq": key.seq,
-            "rows_stored": batch.rows - rejected,
-            "rows_rejected": rejected,
-            "time_from": batch.time_from,
-            "time_to": batch.time_to,
-            "accepted": batch.accepted,
-            "closing": batch.closing,
-            "service": self.service,
-            "hostname": self.hostname,
-            "process_id": self.process_id,
-        }
-        return sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
-            self._name("batches"),
-            sql.SQL(", ").join(sql.Identifier(column.name) for column in BATCH_COLUMNS),
-            sql.SQL(", ").join(sql.Literal(values[column.name]) for column in BATCH_COLUMNS),
-        )
+        own: dict[str, object] = {"service": self.service, "hostname": self.hostname, "process_id": self.process_id}
+        writer = own if batch.key.writer_id == self.writer_id else {**own, **statements.writer_of(batch)}
+        return self._statements.ledger_row(batch, rejected=rejected, writer=writer)

@@ -1,9 +1,11 @@
 """The last resort: records that nothing else can take, one escaped line each, on stderr."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from dblog.batch import Batch, Rejected
 from dblog.columns import LOG_COLUMNS
 from dblog.selflog import write_lines
 
@@ -45,6 +47,16 @@ class StderrSink:
         self._stalled = False
         return []
 
+    def print_batch(self, batch: Batch, *, seconds: float) -> Counter[int]:
+        """Print the rows of a batch within `seconds`; returns those that could not be written, by level number."""
+        rows = batch.payload.splitlines(keepends=True)
+        return Counter(map(level_of, self.print_rows(rows, seconds=seconds)))
+
+    def print_rejected(self, rejected: Iterable[Rejected], *, seconds: float) -> Counter[int]:
+        """Print refused rows with their reasons, within `seconds` each; returns those that could not be written."""
+        each_left = (self.print_rows([each.row], seconds=seconds, refused=each.reason) for each in rejected)
+        return Counter(level_of(row) for left in each_left for row in left)
+
     def _line(self, row: bytes, refused: str) -> bytes:
         fields = row.decode().rstrip("\n").split("\t")
         if not refused and self._console_level is not None and int(fields[_LEVEL_NO]) >= self._console_level:
@@ -57,3 +69,8 @@ class StderrSink:
             text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
         label = f"refused, {refused}" if refused else "not stored"
         return f"dblog: {label}: {text}\n".encode()
+
+
+def level_of(row: bytes) -> int:
+    """The level number of an encoded row."""
+    return int(row.split(b"\t", _LEVEL_NO + 1)[_LEVEL_NO])
