@@ -36,6 +36,33 @@ BLOCK_TIMEOUT: Final = 1.0
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds that `close()` and the end of the process may take; service managers kill after 10 to 90."""
 
+DURABILITY: Final = "memory"
+"""`journal` costs each logging call a write to a file; most applications would rather lose a second of records in a
+SIGKILL than pay that."""
+
+SPOOL_DIR: Final = "auto"
+
+SPOOL_MAX_BYTES: Final = 1024 * 1024 * 1024
+"""Bytes that one writer's spool may take: about 2.5 million ordinary records."""
+
+SPOOL_MIN_FREE: Final = 100 * 1024 * 1024
+"""Bytes that the spool leaves free on its file system for everybody else, or a twentieth of a small one."""
+
+SPOOL_FSYNC: Final = "interval"
+
+FSYNC_INTERVAL: Final = 1.0
+"""Seconds between two fsyncs of the spool with `spool_fsync: interval`: what a crash of the machine may cost."""
+
+SEGMENT_BYTES: Final = 16 * 1024 * 1024
+"""Bytes after which a new segment of the spool is begun: disk space comes back in pieces of this size."""
+
+JOURNAL_BYTES: Final = 1024 * 1024
+"""Bytes after which a new file of the journal is begun. What is settled takes room from the spool until its file goes,
+so that a full disk gives back all but this."""
+
+SEGMENT_SECONDS: Final = 3600.0
+"""Seconds after which a new segment of the spool is begun."""
+
 MAX_FIELD_BYTES: Final = 1024 * 1024
 """Bytes of one message, exception, stack or `extra_data`; longer ones are cut visibly."""
 

@@ -2,30 +2,17 @@
 
 import logging
 import os
-import socket
-import time
-from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from dblog import defaults, processes
-from dblog.cells import MUTED, Cell, Cells
+from dblog import defaults
 from dblog.errors import ConfigurationError
-from dblog.linequeue import LINE_OVERHEAD, LineQueue
-from dblog.row import level_number
-from dblog.selflog import Announcer
-from dblog.stats import HandlerStats, State
+from dblog.stats import HandlerStats
+from dblog.writing import processes
 
 if TYPE_CHECKING:
     from dblog.settings import HandlerSettings
-
-_WORKER: Final = processes.WORKER_THREAD
-_PUBLISH_BYTES: Final = 16 * 1024
-"""Bytes that a thread logs before it looks at the queue's bound: rare enough for a lock."""
-_MAX_NESTING: Final = 8
-"""Records that may be made while another one is encoded: by a `__str__` that logs, or a signal handler."""
 
 
 class DatabaseLogHandler(logging.Handler):
@@ -44,9 +31,13 @@ class DatabaseLogHandler(logging.Handler):
         flush_interval: Seconds that a record may wait for company; ERROR and above wait a tenth of a second at most.
         queue_max_bytes: Memory for waiting records, in bytes.
         overflow: When the queue is full: `spool` diverts the oldest records to the spool, or to stderr without one;
-            `block` waits up to `block_timeout` for room, then does the same; `drop` drops what is below ERROR.
+            `block` waits up to `block_timeout` for room, then does the same; `drop` drops the lowest levels first.
         block_timeout: Seconds.
-        spool_dir: A folder for records that wait for the database; None for memory only.
+        durability: `memory`, or `journal`: each record is in a file before the logging call returns.
+        spool_dir: A folder for records that wait for the database; `auto` finds one, `none` is memory only.
+        spool_max_bytes: Bytes that the folder of one writer may take.
+        spool_min_free: Bytes that stay free on the folder's file system, or a twentieth of a small one.
+        spool_fsync: `never`, `interval` (each second) or `always`: when what was written there is brought to the disk.
         max_field_bytes: Longer messages, exceptions, stacks and extras are cut visibly.
         mask_keys: Words in the names of `extra` keys whose values are replaced by `***`.
         auto_create: Create and upgrade the tables at the first connection where the role may.
@@ -76,7 +67,11 @@ class DatabaseLogHandler(logging.Handler):
         queue_max_bytes: int | str = defaults.QUEUE_MAX_BYTES,
         overflow: str = "spool",
         block_timeout: float = defaults.BLOCK_TIMEOUT,
-        spool_dir: str | Path | None = None,
+        durability: str = defaults.DURABILITY,
+        spool_dir: str | Path | None = defaults.SPOOL_DIR,
+        spool_max_bytes: int | str = defaults.SPOOL_MAX_BYTES,
+        spool_min_free: int | str = defaults.SPOOL_MIN_FREE,
+        spool_fsync: str = defaults.SPOOL_FSYNC,
         max_field_bytes: int | str = defaults.MAX_FIELD_BYTES,
         mask_keys: Iterable[str] = defaults.MASK_KEYS,
         auto_create: bool = True,
@@ -100,21 +95,10 @@ class DatabaseLogHandler(logging.Handler):
 
     def _assemble(self) -> None:
         """Make all that belongs to one process: identity, queue, connection (not yet opened), worker (not started)."""
-        from dblog.assembly import make_delivery, make_encoder
-        from dblog.worker import Worker, is_worker_thread
+        from dblog.writing.writer import Writer
 
-        hostname = socket.gethostname()
-        self._announcer = Announcer()
-        self._queue = LineQueue(self.settings.queue_max_bytes)
-        self._append = self._queue.append
-        self._encoder = make_encoder(self.settings, hostname)
-        self._encode = self._encoder.encode
-        self._delivery = make_delivery(self.settings, self._queue.writer_id, hostname, self._announcer)
-        self._worker = Worker(self._queue, self._delivery, self._announcer)
-        self._cells = Cells(mute=is_worker_thread, publish=self._queue.publish)
-        self._started = time.monotonic()
-        # With small batches each record is reported, or a batch would be full long before anybody knows.
-        self._publish_bytes = min(_PUBLISH_BYTES, self.settings.batch_size // 100 * LINE_OVERHEAD)
+        self._writer = Writer(self.settings, self._take_in_child)
+        self._take = self._writer.take
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and take a record, without the lock that `logging.Handler` would take here."""
@@ -129,97 +113,22 @@ class DatabaseLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Encode a record and put it into the queue; never raises an Exception, never waits for the database."""
-        cells = self._cells
-        try:
-            cell = cells.local.cell
-        except AttributeError:
-            cell = cells.new()
-        if cell.depth >= _MAX_NESTING:
-            self._refuse_nested(cell, record)
-            return
-        cell.depth += 1
-        line = None
-        try:
-            if getattr(record, "threadName", None) == _WORKER:  # brought here by another thread, from a queue or buffer
-                return
-            level = record.levelno
-            if self._queue.is_full and not self._has_room(level_number(level)):
-                self._drop(cell, level)
-                return
-            line = self._encode(record)
-            self._append(line)
-            try:
-                cell.counts[level] += 1
-            except (KeyError, TypeError):  # the first of its level in this thread, or something that is no level
-                level = level_number(level)
-                cell.counts[level] = cell.counts.get(level, 0) + 1
-            size = cell.size + len(line) + LINE_OVERHEAD
-            cell.size = size if size < self._publish_bytes else self._publish(size)
-            worker = self._worker
-            if level >= logging.ERROR:
-                if not worker.urgent:
-                    worker.wake(urgent=True)
-            elif worker.asleep:
-                worker.wake()
-            if worker.ended:
-                worker.abandon()
-        except Exception as error:  # noqa: BLE001 - logging must never become the application's trouble
-            with suppress(Exception):  # at the limit of recursion even saying so may fail
-                if line is None:
-                    self._count_dropped(cell, record.levelno)
-                self._announcer.announce("emit", f"a record could not be taken: {type(error).__name__}")
-        finally:
-            cell.depth -= 1
-
-    def _publish(self, size: int) -> int:
-        """Report what a thread has appended, and act on what that means; returns the thread's new count: 0."""
-        self._queue.publish(size)
-        chosen = self.settings
-        if self._queue.is_full or len(self._queue) >= chosen.batch_size or self._queue.size >= chosen.batch_bytes:
-            self._worker.wake()
-        return 0
-
-    def _has_room(self, level: int) -> bool:
-        """Deal with a full queue; False where the record is to be dropped."""
-        if self.settings.overflow == "drop":
-            return level >= logging.ERROR and not self._queue.is_overfull
-        if self.settings.overflow == "block":
-            self._worker.wake()
-            if self._queue.wait_for_room(self.settings.block_timeout):
-                return True
-        self._worker.relieve()
-        return not self._queue.is_overfull
-
-    def _drop(self, cell: Cell, level: object) -> None:
-        self._count_dropped(cell, level)
-        self._announcer.announce("overflow", "the queue is full and records are dropped; see overflow")
-
-    def _refuse_nested(self, cell: Cell, record: logging.LogRecord) -> None:
-        """Drop a record that is made while too many others are encoded; those of a worker's thread were never meant."""
-        if cell.depth < MUTED:
-            self._count_dropped(cell, record.levelno)
-            self._announcer.announce(
-                "nesting", f"records are dropped: the logger {record.name} logs while it is logged"
-            )
-
-    def _count_dropped(self, cell: Cell, level: object) -> None:
-        number, tally = level_number(level), self._delivery.tally
-        cell.counts[number] = cell.counts.get(number, 0) + 1
-        with tally.lock:
-            tally.dropped[number] += 1
+        self._take(record)
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override] # the standard one returns nothing
-        """Bring everything logged so far to the database.
+        """Bring everything logged so far to the database, or to the spool while the database is away.
 
         Args:
             timeout: Seconds; None for `close_timeout`.
 
         Returns:
-            True where nothing of it waits any more, False when time ran out.
+            True where nothing of it waits in memory any more, False when time ran out. `stats().spooled` tells what
+            has still a way to go.
         """
+        self._be_of_this_process()
         if self.closed:
             return True
-        return self._worker.flush(self.settings.close_timeout if timeout is None else timeout)
+        return self._writer.worker.flush(self.settings.close_timeout if timeout is None else timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """Deliver what waits, give up to the spool or stderr what cannot be delivered in time, and end the thread.
@@ -230,8 +139,13 @@ class DatabaseLogHandler(logging.Handler):
         Args:
             timeout: Seconds; None for `close_timeout`.
         """
-        if not self.closed:
-            self._worker.close(self.settings.close_timeout if timeout is None else timeout)
+        self._be_of_this_process()
+        try:
+            if not self.closed:
+                self._writer.worker.close(self.settings.close_timeout if timeout is None else timeout)
+        except BaseException:  # a signal: somebody is in a hurry, so what waits goes to the spool now
+            self._writer.worker.close(0.0)
+            raise
         if self.closed:
             processes.forget(self)
         super().close()
@@ -244,41 +158,23 @@ class DatabaseLogHandler(logging.Handler):
     @property
     def closed(self) -> bool:
         """True once everything was delivered or given up and the thread has ended."""
-        return self._worker.ended
+        return self._writer.closed
 
     def stats(self) -> HandlerStats:
         """The figures of this handler in this process."""
-        tally = self._delivery.tally
-        pending = self._worker.waiting_batch()
-        with tally.lock:
-            return HandlerStats(
-                emitted=self._cells.totals(),
-                stored=+tally.stored,
-                spooled=+tally.spooled,
-                rejected=+tally.rejected,
-                printed=+tally.printed,
-                dropped=+tally.dropped,
-                waiting=self._queue.levels() + Counter(pending.levels if pending is not None else {}),
-                queue_bytes=max(0, self._queue.size),
-                batches=tally.batches,
-                failures=tally.failures,
-                repaired=self._encoder.repaired,
-                state=self._state(),
-                last_error=tally.last_error,
-                uptime=time.monotonic() - self._started,
-                writer_id=self._queue.writer_id,
-            )
-
-    def _state(self) -> State:
-        if self.closed:
-            return "closed"
-        if self._delivery.pacing.circuit_open:
-            return "circuit open"
-        if self._delivery.pacing.failures:
-            return "retrying"
-        return "connected" if self._delivery.database.connected else "idle"
+        self._be_of_this_process()
+        return self._writer.stats()
 
     def restart_after_fork(self) -> None:
         """Begin anew in a forked child: what waits, and the connection, are the parent's."""
-        self._delivery.abandon()
+        self._writer.abandon()
         self._assemble()
+
+    def _be_of_this_process(self) -> None:
+        """Begin anew in a child that was forked past Python's hooks, by C code."""
+        if self._writer.process_id != os.getpid():
+            self.restart_after_fork()
+
+    def _take_in_child(self, record: logging.LogRecord) -> None:
+        self._be_of_this_process()
+        self._take(record)

@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from dblog import defaults
+from dblog import defaults, spooldir
 from dblog.copytext import is_storable
 from dblog.periods import PartitionBy
 
@@ -62,6 +62,13 @@ def _text(value: str) -> str:
     return value
 
 
+def _spool_dir(value: object) -> object:
+    """Take a path for its text; in Python None is a natural way to say none."""
+    if value is None:
+        return spooldir.NONE
+    return str(value) if isinstance(value, Path) else value
+
+
 def _dsn(value: SecretStr) -> SecretStr:
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
@@ -82,6 +89,9 @@ SchemaName = Annotated[str, AfterValidator(_schema_name)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_text)]
 Overflow = Literal["spool", "block", "drop"]
+Durability = Literal["memory", "journal"]
+SpoolDir = Annotated[str, StringConstraints(min_length=1), AfterValidator(_text), BeforeValidator(_spool_dir)]
+Fsync = Literal["never", "interval", "always"]
 IndexProfile = Literal["minimal", "standard", "full"]
 
 
@@ -129,7 +139,17 @@ class DeliverySettings(Section):
     close_timeout: Seconds = defaults.CLOSE_TIMEOUT
     max_field_bytes: ByteSize = Field(default=ByteSize(defaults.MAX_FIELD_BYTES), ge=256, le=64 * 1024 * 1024)
     mask_keys: tuple[Text, ...] = defaults.MASK_KEYS
-    spool_dir: Path | None = None
+    durability: Durability = defaults.DURABILITY
+    spool_dir: SpoolDir = defaults.SPOOL_DIR
+    spool_max_bytes: ByteSize = Field(default=ByteSize(defaults.SPOOL_MAX_BYTES), ge=64 * 1024)
+    spool_min_free: ByteSize = Field(default=ByteSize(defaults.SPOOL_MIN_FREE), ge=0)
+    spool_fsync: Fsync = defaults.SPOOL_FSYNC
+
+    @model_validator(mode="after")
+    def _journal_needs_a_folder(self) -> "DeliverySettings":
+        if self.durability == "journal" and self.spool_dir == spooldir.NONE:
+            raise ValueError("durability journal needs a folder: spool_dir must be auto or a path, not none")
+        return self
 
 
 class HandlerSettings(TableSettings, DeliverySettings):

@@ -26,11 +26,11 @@ class HandlerStats:
     spooled: Levels
     """Records in the local spool, on their way to the database."""
     rejected: Levels
-    """Rows that PostgreSQL refused; they were printed with the reason."""
+    """Rows that PostgreSQL refused, and those that waited too long: set aside in the spool, or printed without one."""
     printed: Levels
     """Records that went to stderr, because nothing else could take them."""
     dropped: Levels
-    """Records that were given up, after `overflow: drop` or a stderr that nobody reads."""
+    """Records that were given up where room got scarce, or by a stderr that nobody reads."""
     waiting: Levels
     """Records in the queue, or in a batch that is being delivered."""
     queue_bytes: int

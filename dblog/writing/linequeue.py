@@ -1,0 +1,166 @@
+"""The queue between the application's threads and the worker: encoded lines, bounded in bytes, cut into batches."""
+
+import logging
+import threading
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from dblog.batch import Batch, BatchKey
+from dblog.writing.row import TIMESTAMP_WIDTH
+
+LINE_OVERHEAD: Final = 48
+"""Bytes of memory that a line costs beside its text: a bytes object and its place in the deque."""
+RESERVE: Final = 1.25
+"""What the queue may take beyond its bound, as a factor: for ERROR and above, and while others make room."""
+_LEVEL: Final = slice(TIMESTAMP_WIDTH + 1, TIMESTAMP_WIDTH + 4)
+_FLOORS: Final = ((0.97, logging.ERROR), (0.9, logging.WARNING), (0.8, logging.INFO))
+
+
+def floor_at(fullness: float) -> int:
+    """The level below which records are dropped where room gets scarce; 0 for none.
+
+    Args:
+        fullness: The share of the room that is used, 1 for all of it.
+    """
+    return next((level for share, level in _FLOORS if fullness >= share), 0)
+
+
+def utc_day() -> str:
+    """The current day, `YYYY-MM-DD`."""
+    return datetime.now(UTC).date().isoformat()
+
+
+class LineQueue:
+    """Lines in the order of their arrival, and the one place where batches get their keys.
+
+    `append` is the deque's own, so that threads that log share no lock. Its callers report the bytes now and then
+    through `publish`, which is why `size` may lag behind by what each thread has not reported yet.
+
+    Args:
+        max_bytes: The memory that waiting lines may take.
+        today: Gives the current UTC day.
+        writer_id: The writer's UUID, 32 hexadecimal digits; a new one by default.
+        sheds: Drop the lowest levels before the queue is full.
+    """
+
+    def __init__(
+        self,
+        max_bytes: int,
+        today: Callable[[], str] = utc_day,
+        *,
+        writer_id: str | None = None,
+        sheds: bool = False,
+    ) -> None:
+        self.writer_id = writer_id or uuid.uuid4().hex
+        self.max_bytes = max_bytes
+        self.strained = False
+        """True while not every record may enter at once: the queue is full, or there is a floor."""
+        self.is_full = False
+        self.floor = 0
+        """Records below this level are to be dropped."""
+        self.size = 0
+        self.taken = 0
+        """Lines that have left the queue so far."""
+        self._lines: deque[bytes] = deque()
+        self.append = self._lines.append
+        self._today = today
+        self._sheds = sheds
+        self._spool_floor = 0
+        self._seq = 0
+        self._lock = threading.RLock()  # re-entrant: a signal handler may log while its thread holds it
+        self._room = threading.Condition(self._lock)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @property
+    def is_overfull(self) -> bool:
+        """True where even the reserve for records that matter is used up."""
+        return self.size >= self.max_bytes * RESERVE
+
+    def wait_for_room(self, timeout: float) -> bool:
+        """Wait until the queue is not full; False when `timeout` seconds are over."""
+        with self._room:
+            return self._room.wait_for(lambda: not self.is_full, timeout)
+
+    def publish(self, size: int) -> None:
+        """Count bytes that were appended."""
+        with self._lock:
+            self._resize(size)
+
+    def restrict(self, floor: int) -> None:
+        """Have records below a level dropped, because the room behind the queue gets scarce; 0 for none."""
+        with self._lock:
+            self._spool_floor = floor
+            self._resize(0)
+
+    def take(self, max_count: int, max_bytes: int) -> Batch | None:
+        """Form a batch of the oldest lines; None where there are none."""
+        with self._lock:
+            lines = self._take_lines(max_count, max_bytes)
+            return self._form(lines, closing=False) if lines else None
+
+    def answers(self, timeout: float) -> bool:
+        """False where a thread is stuck in the queue, as in a journal on a disk that does not answer."""
+        if not self._lock.acquire(timeout=timeout):
+            return False
+        self._lock.release()
+        return True
+
+    def closing_batch(self) -> Batch:
+        """The batch without rows that tells the ledger that this writer ended cleanly."""
+        with self._lock:
+            return self._form([], closing=True)
+
+    def levels(self) -> Counter[int]:
+        """Waiting lines by level."""
+        return _count_levels(list(self._lines))
+
+    def _take_lines(self, max_count: int, max_bytes: int) -> list[bytes]:
+        lines: list[bytes] = []
+        with suppress(IndexError):  # a signal handler may take lines at the same time, in the same thread
+            for _ in range(min(max_count, len(self._lines))):
+                lines.append(self._lines.popleft())  # noqa: PERF401 - what was taken must not be lost with the rest
+        size = sum(map(len, lines))
+        while size > max_bytes and len(lines) > 1:
+            size -= len(lines[-1])
+            self._lines.appendleft(lines.pop())
+        self.taken += len(lines)
+        self._resize(-size - LINE_OVERHEAD * len(lines))
+        return lines
+
+    def _resize(self, change: int) -> None:
+        self.size += change
+        self.is_full = self.size >= self.max_bytes
+        own_floor = floor_at(self.size / self.max_bytes) if self._sheds else 0
+        self.floor = max(own_floor, self._spool_floor)
+        self.strained = self.is_full or self.floor > 0
+        if not self.is_full:
+            self._room.notify_all()
+
+    def _form(self, lines: list[bytes], *, closing: bool) -> Batch:
+        self._seq += 1
+        key = BatchKey(self._today(), self.writer_id, self._seq)
+        prefix = f"{key.writer_id}\t{key.seq}\t".encode()
+        stamps = [line[:TIMESTAMP_WIDTH] for line in lines]
+        return Batch(
+            key=key,
+            payload=prefix + prefix.join(lines) if lines else b"",
+            levels=_count_levels(lines),
+            time_from=min(stamps).decode() if stamps else None,
+            time_to=max(stamps).decode() if stamps else None,
+            accepted=self.taken + len(self),
+            closing=closing,
+        )
+
+
+def _count_levels(lines: list[bytes]) -> Counter[int]:
+    """Count lines by the number behind the timestamp; two digits and a tab but for custom levels."""
+    starts = Counter([line[_LEVEL] for line in lines])
+    if all(start[2:] == b"\t" for start in starts):
+        return Counter({int(start[:2]): count for start, count in starts.items()})
+    return Counter(int(line[_LEVEL.start : line.index(b"\t", _LEVEL.start)]) for line in lines)
