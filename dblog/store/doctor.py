@@ -1,6 +1,8 @@
-"""Checks of everything that the database has to offer, each with the command that mends what is wrong."""
+"""Checks of the database and of the spool's folder, each with the command that mends what is wrong."""
 
+import os
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -10,6 +12,7 @@ import sqlalchemy as sa
 from dblog.errors import DatabaseError, NotMigrated, Unreachable
 from dblog.location import place
 from dblog.settings import DatabaseSettings
+from dblog.spooldir import NONE, resolve
 from dblog.store.engine import connected, require_tables
 from dblog.store.layout import layout_of
 from dblog.store.migrate import require_server
@@ -52,6 +55,24 @@ def examine(settings: DatabaseSettings) -> tuple[Check, ...]:
     except DatabaseError as error:
         checks.append(Check("usable", "error", str(error)))
     return tuple(checks)
+
+
+def examine_spool(spool_dir: str) -> Check:
+    """Check the folder in which records wait while the database is away, as the user who asks may use it.
+
+    Args:
+        spool_dir: The setting: a path, `auto` or `none`.
+    """
+    folder = resolve(spool_dir)
+    if folder is None:
+        state: State = "ok" if spool_dir == NONE else "warning"
+        remedy = None if spool_dir == NONE else "set logging.database.spool_dir to a path"
+        return Check("spool", state, "none: records wait in memory only", remedy)
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return Check("spool", "error", f"{there} is no folder that this user may write to", "correct spool_dir")
+    free = shutil.disk_usage(there).free
+    return Check("spool", "ok", f"{folder}, {free / 1e9:,.1f} GB free")
 
 
 def _examine(connection: sa.Connection, names: Names, ahead: int) -> Iterator[Check]:

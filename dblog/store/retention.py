@@ -18,6 +18,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from dblog import defaults
 from dblog.errors import DblogError
 from dblog.store.engine import verbatim
+from dblog.store.horizons import record_horizon
 from dblog.store.names import Names, Table
 from dblog.store.partitions import Partition, is_lock_timeout, list_partitions, server_now
 
@@ -160,6 +161,8 @@ class _Pruning:
     def _detach(self, part: Partition, intended: Removal) -> Removal:
         parent, child = self._names.qualified(self._names.of(part.table)), self._names.qualified(part.name)
         mark = sql.Literal(_expired_mark(self._connection, self._names, part.table)).as_string(None)
+        if part.end is not None:  # first, and committed by itself: a run may be cut short at any point
+            record_horizon(self._connection, self._names, part.table, part.end)
         if not (
             self._execute(f"COMMENT ON TABLE {child} IS {mark}", LOCK_TIMEOUT)
             and self._execute(f"ALTER TABLE {parent} DETACH PARTITION {child} CONCURRENTLY", LOCK_TIMEOUT)
