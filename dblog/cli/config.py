@@ -32,7 +32,10 @@ def command() -> None:
 @location_options
 @click.pass_context
 def check(ctx: click.Context, config_path: Path | None, dsn: str | None) -> None:
-    """Read the configuration as an application would; each mistake is a line, and the exit code is then 2."""
+    """Read the configuration as an application would.
+
+    Each mistake is a line, and the exit code is then 2.
+    """
     try:
         settings_from(config_path, dsn)
     except ConfigurationError as error:
@@ -45,7 +48,10 @@ def check(ctx: click.Context, config_path: Path | None, dsn: str | None) -> None
 @command.command("show")
 @location_options
 def show(config_path: Path | None, dsn: str | None) -> None:
-    """Print the settings in force as YAML, without secrets; the comments above name what they were read from."""
+    """Print the settings in force as YAML, without secrets.
+
+    The comments above name what they were read from.
+    """
     settings = settings_from(config_path, dsn)
     for source in _sources(config_path, dsn):
         click.echo(f"# from {printable(source)}")
@@ -54,7 +60,7 @@ def show(config_path: Path | None, dsn: str | None) -> None:
 
 @command.command("example")
 def example() -> None:
-    """Print a config.yml that has every key with its default and says what it is for."""
+    """Print a config.yml with every key, its default and its meaning."""
     click.echo(resources.files("dblog.cli").joinpath("example.yml").read_text(encoding="utf-8"), nl=False)
 
 

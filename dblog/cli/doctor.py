@@ -1,4 +1,4 @@
-"""`dblog doctor`: check the connection, the tables, the rights and the partitions."""
+"""`dblog doctor`: check the connection, the tables, the rights, the partitions and the spool's folder."""
 
 import json
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from rich.text import Text
 from dblog.cli.options import with_settings
 from dblog.cli.render import printable
 from dblog.settings import Settings
-from dblog.store.doctor import SEVERITY, Check, examine, worst
+from dblog.store.doctor import SEVERITY, Check, examine, examine_spool, worst
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 
@@ -20,11 +20,11 @@ STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 @with_settings
 @click.pass_context
 def command(ctx: click.Context, settings: Settings, as_json: bool) -> None:
-    """Check the connection, the tables, the rights of the role and the partitions.
+    """Check the connection, the tables, the rights of the role, the partitions and the spool's folder.
 
     Exit code: 0 all is well, 1 there are warnings, 2 there are errors.
     """
-    checks = examine(settings.database)
+    checks = (*examine(settings.database), examine_spool(settings.logging.database.spool_dir))
     verdict = worst(checks)
     if as_json:
         click.echo(json.dumps({"status": verdict, "checks": [asdict(check) for check in checks]}))

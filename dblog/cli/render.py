@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import logging
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -144,17 +146,25 @@ def write(lines: Iterable[str], *, flush: bool = False) -> None:
             sys.stdout.flush()
 
 
-def make_table(title: str, names: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
-    """A table of plain values; numbers stand at the right."""
+def make_table(
+    title: str, names: Sequence[str], rows: Iterable[Sequence[object]], *, whole: Sequence[str] = ()
+) -> "Table":
+    """A table of plain values; numbers stand at the right.
+
+    The columns of `whole` are not broken into lines where there is another one to break; to make room for them, all
+    columns stand closer.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    made = Table(
+        title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=bool(whole)
+    )
     body = [tuple(row) for row in rows]
     for place, name in enumerate(names):
         numbers = bool(body) and all(isinstance(row[place], int) for row in body)
-        made.add_column(name, justify="right" if numbers else "left", overflow="fold")
+        made.add_column(name, justify="right" if numbers else "left", overflow="fold", no_wrap=name in whole)
     for row in body:
         made.add_row(*(Text(f"{v:,}" if isinstance(v, int) else printable(str(v))) for v in row))
     return made
@@ -169,6 +179,30 @@ def draw(table: "Table", style: Style) -> Iterator[str]:
     console = Console(file=out, width=width, force_terminal=style.colour, no_color=not style.colour)
     console.print(table)
     return (line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
+
+
+def counted(levels: Mapping[int, int]) -> str:
+    """Rows by level number as `3 ERROR, 1,204 INFO`, the worst first."""
+    return ", ".join(
+        f"{count:,} {logging.getLevelName(level)}" for level, count in sorted(levels.items(), reverse=True)
+    )
+
+
+def several(count: int, noun: str) -> str:
+    """A number with its noun: `1 row`, `1,204 rows`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
+    """The lines of a text, all but the first a little to the right; words, paths among them, stay in one piece."""
+    return textwrap.wrap(
+        printable(text),
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def to_json(value: object) -> str:
