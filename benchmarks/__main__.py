@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks import calls, end_to_end
+from benchmarks import calls, end_to_end, journal, outage
 from benchmarks.measure import Result, machine, take_turns
 from dblog.embedded import EmbeddedServer
 from dblog.store.migrate import prepare
@@ -33,7 +33,19 @@ def main() -> None:
         tables = {
             "Cost of a call, 1 thread": take_turns(calls.contenders(dsn, 1, timed), rounds=rounds),
             "Cost of a call, 100 threads": take_turns(calls.contenders(dsn, 100, timed), rounds=rounds),
+            "Cost of a call with durability journal, 1 thread": take_turns(
+                journal.contenders(dsn, 1, timed), rounds=rounds
+            ),
+            "Cost of a call with durability journal, 16 threads": take_turns(
+                journal.contenders(dsn, 16, timed), rounds=rounds
+            ),
+            "Cost of a call during an outage, 1 thread": take_turns(
+                outage.call_contenders(dsn, 1, timed), rounds=rounds
+            ),
             "End to end, 1 thread": take_turns(end_to_end.contenders(dsn, records), rounds=rounds),
+            "Replay after an outage": take_turns(
+                outage.replay_contenders(server, max(300_000, records)), rounds=rounds
+            ),
         }
         described = {**machine(), "postgresql": server.version, "records": f"{records:,}", "rounds": str(rounds)}
     print(", ".join(f"{key}: {value}" for key, value in described.items()))

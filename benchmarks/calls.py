@@ -20,10 +20,7 @@ def contenders(dsn: str, threads: int, calls: int) -> dict[str, Callable[[], Fig
     """For each handler a measurement of `calls` calls, spread over `threads` threads."""
 
     def measure(open_handler: Callable[[], AbstractContextManager[Handler]]) -> Figures:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute("TRUNCATE dblog_logs")
-        with open_handler() as handler, rivals.logger_with(handler) as logger:
-            return _time_calls(logger, threads, calls)
+        return measure_calls(dsn, open_handler, threads, calls)
 
     def file() -> Figures:
         with tempfile.TemporaryDirectory() as folder:
@@ -35,6 +32,16 @@ def contenders(dsn: str, threads: int, calls: int) -> dict[str, Callable[[], Fig
         "QueueHandler (executemany)": lambda: measure(lambda: rivals.queue_and_executemany(dsn)),
         "RotatingFileHandler": file,
     }
+
+
+def measure_calls(
+    dsn: str, open_handler: Callable[[], AbstractContextManager[Handler]], threads: int, calls: int
+) -> Figures:
+    """The cost of `calls` calls, spread over `threads` threads, with a fresh handler and an empty table."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("TRUNCATE dblog_logs")
+    with open_handler() as handler, rivals.logger_with(handler) as logger:
+        return _time_calls(logger, threads, calls)
 
 
 def _time_calls(logger: Logger, threads: int, calls: int) -> Figures:
