@@ -5,9 +5,12 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY migrations migrations
 COPY dblog dblog
-RUN pip install --no-cache-dir --root-user-action=ignore . && useradd --system dblog
+RUN pip install --no-cache-dir --root-user-action=ignore . \
+    && useradd --system dblog \
+    && install --directory --owner=dblog --mode=0750 /var/lib/dblog
 
 USER dblog
+VOLUME /var/lib/dblog
 WORKDIR /
 ENTRYPOINT []
 CMD ["dblog", "--help"]
