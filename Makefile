@@ -22,8 +22,8 @@ help: ## List the targets
 demo: $(SERVER) ## Log into a throw-away PostgreSQL and look at what came in
 	$(BIN)/dblog demo $(ARGS)
 
-test: $(TOOLS) ## Run the tests, all but the long ones
-	$(BIN)/python -m pytest -m "not torture" $(ARGS)
+test: $(TOOLS) ## Run the tests, all but the long ones, four at a time
+	$(BIN)/python -m pytest -m "not torture" -n 4 $(ARGS)
 
 torture: $(TOOLS) ## Run all tests, the long and brutal ones, too
 	$(BIN)/python -m pytest --hypothesis-profile=torture --timeout=3600 $(ARGS)

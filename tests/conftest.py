@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -104,6 +105,15 @@ def docker_daemon(pytestconfig: pytest.Config) -> None:
     """Skip a test that needs Docker where no daemon answers."""
     if problem := pytestconfig.stash[DOCKER_PROBLEM]:
         pytest.skip(f"NO DOCKER: {problem}")
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which `spool_dir: auto` puts the spool, here and in the programs that a test starts."""
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    return folder
 
 
 @pytest.fixture(autouse=True)

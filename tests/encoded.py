@@ -5,7 +5,7 @@ from typing import Any
 
 from dblog import defaults
 from dblog.columns import LOG_COLUMNS
-from dblog.row import RowEncoder
+from dblog.writing.row import RowEncoder
 
 NAMES = [column.name for column in LOG_COLUMNS][2:]
 NOW = 1_795_242_835.25

@@ -5,7 +5,7 @@ import pytest
 from psycopg import errors
 from servers import Server
 
-from dblog.faults import Fault, classify, describe, sqlstate_of
+from dblog.faults import Fault, classify, describe, needs_new_session, sqlstate_of
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,11 @@ from dblog.faults import Fault, classify, describe, sqlstate_of
         ("54000", Fault.BAD_DATA),
         ("44000", Fault.BAD_DATA),
         ("P0001", Fault.BAD_DATA),
+        ("P0004", Fault.BAD_DATA),
+        ("09000", Fault.BAD_DATA),
+        ("21000", Fault.BAD_DATA),
+        ("38000", Fault.BAD_DATA),
+        ("XX000", Fault.UNREACHABLE),
     ],
 )
 def test_each_sqlstate_has_its_meaning(state: str, fault: Fault) -> None:
@@ -58,6 +63,21 @@ def test_each_sqlstate_has_its_meaning(state: str, fault: Fault) -> None:
         ),
         (TimeoutError("hunter2"), Fault.UNREACHABLE, "no answer within the time limit"),
         (ConnectionRefusedError(111, "Connection refused"), Fault.UNREACHABLE, "Connection refused"),
+        (
+            psycopg.OperationalError("FATAL: sorry, too many clients already, hunter2"),
+            Fault.UNREACHABLE,
+            "the server has no free connection",
+        ),
+        (
+            psycopg.OperationalError("FATAL: the database system is starting up, hunter2"),
+            Fault.UNREACHABLE,
+            "the server is shutting down, starting up or in recovery",
+        ),
+        (
+            psycopg.OperationalError('FATAL: no pg_hba.conf entry for host "hunter2"'),
+            Fault.UNREACHABLE,
+            "the server's pg_hba.conf does not let this role in from here",
+        ),
         (psycopg.DataError("hunter2"), Fault.BAD_DATA, "a value was refused"),
         (KeyError("hunter2"), Fault.UNREACHABLE, "unexpected KeyError"),
     ],
@@ -67,6 +87,23 @@ def test_errors_without_a_sqlstate(error: Exception, fault: Fault, text: str) ->
     """What never reached a server is told apart by its kind, and quotes nothing of what it was about."""
     assert sqlstate_of(error) is None
     assert (classify(error), describe(error)) == (fault, text)
+
+
+@pytest.mark.parametrize(
+    ("state", "needed"),
+    [("25006", True), ("42501", True), ("42P01", True), ("53300", False), ("55P03", False), ("57014", False)],
+)
+def test_a_new_session_is_had_where_it_may_help(state: str, needed: bool) -> None:
+    """Settings of a role, the host and the tables are looked up by a new session; a lock or a limit is waited for."""
+    assert needs_new_session(errors.lookup(state)()) is needed
+
+
+def test_a_sqlstate_of_a_triggers_own_is_bad_data(server: Server) -> None:
+    """What RAISE makes up refuses a row; the same class from anywhere else says nothing about rows."""
+    with psycopg.connect(server.dsn(), autocommit=True) as connection, pytest.raises(psycopg.Error) as caught:
+        connection.execute("DO $$ BEGIN RAISE 'hunter2' USING ERRCODE = 'MY001'; END $$")
+    assert classify(caught.value) is Fault.BAD_DATA
+    assert describe(caught.value) == "refused (SQLSTATE MY001)"
 
 
 def test_a_missing_partition_is_no_bad_row(server: Server) -> None:

@@ -183,11 +183,22 @@ def test_loggers_may_be_had_before(database: Database) -> None:
     assert messages(database) == ["early bird"]
 
 
-def test_shutting_down_keeps_its_time(capfd: pytest.CaptureFixture[str]) -> None:
-    """With the database away, shutting down says that not all was delivered, and prints what waited."""
+def test_what_cannot_be_delivered_waits_by_default(state_home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With the database away, and nothing said of a spool, what waits at the end is in the user's folder for state."""
     assert dblog.initialize_logger(
         {"logging": {"console": {"enabled": False}}, "database": {"dsn": "host=127.0.0.1 port=1"}}
     )
+    logging.getLogger("test").warning("waits")
+    assert not dblog.shutdown_logging(0.2)
+    (segment,) = (state_home / "dblog" / "spool").glob("*/*.seg")
+    assert b"waits" in segment.read_bytes()
+    assert "waits\n" not in capfd.readouterr().err
+
+
+def test_shutting_down_keeps_its_time(capfd: pytest.CaptureFixture[str]) -> None:
+    """With the database away and no spool, shutting down says that not all was delivered, and prints what waited."""
+    quiet = {"console": {"enabled": False}, "database": {"spool_dir": "none"}}
+    assert dblog.initialize_logger({"logging": quiet, "database": {"dsn": "host=127.0.0.1 port=1"}})
     logging.getLogger("test").warning("waits")
     assert not dblog.shutdown_logging(0.2)
     assert capfd.readouterr().err.count("waits\n") == 1

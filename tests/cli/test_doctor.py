@@ -1,6 +1,7 @@
 """`dblog doctor`."""
 
 import json
+from pathlib import Path
 
 import pytest
 from servers import Database
@@ -12,7 +13,7 @@ def test_all_is_well(database: Database, capsys: pytest.CaptureFixture[str]) -> 
     """A healthy database: exit code 0, one line for each check, nothing to mend."""
     assert run(["doctor", "--dsn", database.dsn]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 8
     assert all(line.startswith("ok ") for line in lines)
 
 
@@ -39,7 +40,7 @@ def test_json_is_for_machines(empty_database: Database, capsys: pytest.CaptureFi
     assert run(["doctor", "--json", "--dsn", empty_database.dsn]) == 2
     report = json.loads(capsys.readouterr().out)
     assert report["status"] == "error"
-    assert [check["name"] for check in report["checks"]] == ["reachable", "version", "migrated"]
+    assert [check["name"] for check in report["checks"]] == ["reachable", "version", "migrated", "spool"]
     assert all(set(check) == {"name", "state", "finding", "remedy"} for check in report["checks"])
 
 
@@ -50,3 +51,22 @@ def test_no_server_is_an_error_without_secrets(capsys: pytest.CaptureFixture[str
     assert "app@127.0.0.1:1/x" in out
     assert "swordfish" not in out + err
     assert err == ""
+
+
+def test_a_folder_that_cannot_be_used_is_an_error(
+    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A spool folder that is a file, or below one, is found before the night in which it is needed."""
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("DBLOG_LOGGING__DATABASE__SPOOL_DIR", str(tmp_path / "file" / "spool"))
+    assert run(["doctor", "--dsn", database.dsn]) == 2
+    assert f"error    spool: {tmp_path / 'file'} is no folder" in capsys.readouterr().out
+
+
+def test_no_spool_on_purpose_is_no_warning(
+    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked for memory only is told what that means, and nothing more."""
+    monkeypatch.setenv("DBLOG_LOGGING__DATABASE__SPOOL_DIR", "none")
+    assert run(["doctor", "--dsn", database.dsn]) == 0
+    assert "ok       spool: none: records wait in memory only" in capsys.readouterr().out

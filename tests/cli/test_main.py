@@ -31,6 +31,16 @@ def start(*arguments: str, text: str = "") -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.parametrize("group", ["", "spool", "rejected", "config"])
+def test_help_cuts_no_sentence(group: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """With 80 columns the list of commands says of each what it does, to the end of the sentence."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*group.split(), "--help"]) == 0
+    shown = capsys.readouterr().out.partition("Commands:\n")[2]
+    assert shown
+    assert "..." not in shown
+
+
 def test_help_needs_no_heavy_imports() -> None:
     """The list of commands is shown without SQLAlchemy, Alembic, psycopg, pydantic or rich."""
     heavy = ("sqlalchemy", "alembic", "psycopg", "pydantic", "rich")

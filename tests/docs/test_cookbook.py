@@ -76,10 +76,17 @@ def test_the_unclean_end_is_found(reader: psycopg.Connection) -> None:
 
 
 def test_the_ledger_agrees_with_the_rows(reader: psycopg.Connection) -> None:
-    """The comparison with the ledger covers every writer, and misses no row."""
+    """The comparison with the ledger covers every writer, and finds no row missing, doubled or unknown."""
     rows = reader.execute(query("The rows of each writer against the ledger")).fetchall()
     assert len(rows) == 5
-    assert {row[3] for row in rows} == {0}
+    assert {row[3:] for row in rows} == {(0, 0, None)}
+    assert sum(row[2] for row in rows) > 1000
+
+
+def test_all_batches_have_arrived(reader: psycopg.Connection) -> None:
+    """The numbers of each writer's batches have no gap."""
+    rows = reader.execute(query("Batches that have not arrived")).fetchall()
+    assert [row[5] for row in rows] == [0] * 5
 
 
 def test_the_role_may_only_read(reader: psycopg.Connection) -> None:

@@ -140,7 +140,8 @@ def commands(group: click.Group, *above: str) -> Iterator[tuple[str, click.Comma
 def test_options_of_a_command(name: str, command: click.Command) -> None:
     """The reference of a command has exactly its options, each with its default."""
     shown = {}
-    for row in rows_of(section_of(CLI, f"{'#' * (name.count(' ') + 1)} `{name}`")):
+    text = section_of(CLI, f"{'#' * (name.count(' ') + 1)} `{name}`")
+    for row in rows_of(text.partition("\n### ")[0] if isinstance(command, click.Group) else text):
         flags = re.findall(r"(?<![\w-])--?[a-z][\w-]*", row[0])
         shown.update(dict.fromkeys(flags, row[1]))
     options = [each for each in command.params if isinstance(each, click.Option) and each.name not in COMMON]

@@ -12,10 +12,14 @@ from typing import Any, Protocol
 import pytest
 from programs import IMPORTABLE
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from servers import Database
 
 from dblog import DatabaseLogHandler, HandlerStats
+
+PASSWORD = "hunter2-and-more"
+"""Of the role `writer`; nothing that is printed may have it."""
 
 
 class MakeHandler(Protocol):
@@ -28,11 +32,11 @@ class MakeHandler(Protocol):
 
 @pytest.fixture
 def make_handler() -> Iterator[MakeHandler]:
-    """A function that makes handlers; those that the test left open are closed at its end."""
+    """A function that makes handlers, without a spool unless asked; those that are left open are closed at the end."""
     made: list[DatabaseLogHandler] = []
 
     def make(dsn: str, **arguments: Any) -> DatabaseLogHandler:
-        made.append(DatabaseLogHandler(dsn, **arguments))
+        made.append(DatabaseLogHandler(dsn, **{"spool_dir": None, **arguments}))
         return made[-1]
 
     yield make
@@ -122,3 +126,18 @@ def run() -> Run:
         )
 
     return execute
+
+
+@pytest.fixture
+def writer(database: Database) -> Iterator[str]:
+    """The connection string of a role of the test's own that may write, and log in with a password."""
+    role = f"writer_{secrets.token_hex(4)}"
+    name = sql.Identifier(role)
+    with database.connect() as owner:
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, PASSWORD))
+        owner.execute(sql.SQL("GRANT INSERT ON dblog_logs, dblog_batches TO {}").format(name))
+        owner.execute(sql.SQL("GRANT EXECUTE ON FUNCTION dblog_make_partition TO {}").format(name))
+    yield make_conninfo(database.dsn, user=role, password=PASSWORD)
+    with database.connect() as owner:
+        owner.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", [role])
+        owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(name))

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 
-from dblog.cells import MUTED, Cells
+from dblog.writing.cells import MUTED, Cells
 
 
 def count(cells: Cells, level: int, size: int = 0) -> None:

@@ -175,7 +175,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     )
     assert "50" in done.stdout, done.stderr
     handler = make_handler(away, spool_dir=tmp_path)
-    handler._delivery.database.conninfo = database.dsn  # as if the server had come back at the same address
+    handler._writer.delivery.database.conninfo = database.dsn  # as if the server had come back at the same address
     log(attach(handler), 100, 101)
     assert handler.flush(30)
     eventually(lambda: sum(messages(database.dsn).values()) == 51, "the adopted records")

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dblog import defaults
-from dblog.extra import MASK, MAX_DEPTH, MAX_ITEMS, ExtraEncoder
+from dblog.writing.extra import MASK, MAX_DEPTH, MAX_ITEMS, ExtraEncoder
 
 STORABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 NUMBERS = st.integers(-(2**1000), 2**1000) | st.floats(allow_nan=False, allow_infinity=False)

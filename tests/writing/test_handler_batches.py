@@ -82,7 +82,7 @@ def test_overflow_drops_what_may_be_dropped(
     assert_conserved(stats)
     handler.close(0.1)
     assert_conserved(handler.stats())
-    assert capfd.readouterr().err.count("the queue is full") == 1
+    assert capfd.readouterr().err.count("room gets scarce") == 1
 
 
 @pytest.mark.parametrize("overflow", ["spool", "block"])

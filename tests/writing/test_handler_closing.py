@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from delivered import log, messages
 from eventually import eventually
 from servers import Database
 
@@ -137,3 +138,16 @@ print(sum(counts), sum(worker.is_alive() for worker in workers))
     # While dictConfig replaces the handlers of the root logger it has none for a moment: that is the standard
     # library's gap, in which records reach no handler at all.
     assert 0 <= between <= 20 * 4 * 20
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 1e300, -1.0, 0.0])
+def test_any_number_of_seconds_will_do(
+    database: Database, make_handler: MakeHandler, attach: Attach, timeout: float
+) -> None:
+    """A time limit without end, or none at all, closes the handler like any other."""
+    handler = make_handler(database.dsn)
+    expected = log(attach(handler), 0, 3)
+    assert handler.flush(float("inf"))
+    handler.close(timeout)
+    assert handler.closed
+    assert messages(database.dsn) == expected

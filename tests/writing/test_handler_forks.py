@@ -73,14 +73,14 @@ def test_a_childs_end_does_not_touch_the_parents_connection(
         + f"""
 logging.info("before")
 handler.flush()
-session = handler._delivery.database._connection.info.backend_pid
+session = handler._writer.delivery.database._connection.info.backend_pid
 child = os.fork()
 if child == 0:
     {ending}
 os.waitpid(child, 0)
 logging.info("after")
 assert handler.flush()
-assert handler._delivery.database._connection.info.backend_pid == session
+assert handler._writer.delivery.database._connection.info.backend_pid == session
 assert handler.stats().failures == 0
 """,
         database.dsn,
@@ -181,3 +181,36 @@ def test_multiprocessing_loses_nothing(
     check(run(launcher, database.dsn, method))
     found = Counter(row["message"] for row in stored(database))
     assert found == Counter(["main", *(f"worker {number}" for number in range(6))])
+
+
+def test_a_fork_past_pythons_hooks_is_noticed(database: Database, run: Run, stored: Stored, tmp_path: Path) -> None:
+    """A child that C code forked is a writer of its own, and leaves the parent's connection alone."""
+    done = run(
+        OPENING
+        + """
+import ctypes
+logging.info("before")
+handler.flush()
+session = handler._writer.delivery.database._connection.info.backend_pid
+while not handler._writer.worker.stepper.asleep:
+    time.sleep(0.01)
+time.sleep(0.1)  # where a thread asks for the interpreter lock at such a fork, the child cannot run Python at all
+child = ctypes.PyDLL(None).fork()
+if child == 0:
+    logging.info("child")
+    delivered = handler.flush()
+    handler.close()
+    os._exit(0 if delivered else 1)
+assert os.waitpid(child, 0)[1] == 0
+logging.info("after")
+assert handler.flush()
+assert handler._writer.delivery.database._connection.info.backend_pid == session
+assert handler.stats().failures == 0
+""",
+        database.dsn,
+        tmp_path,
+    )
+    check(done)
+    found = writers(stored(database))
+    assert sorted(map(sorted, found.values())) == [["after", "before"], ["child"]]
+    assert list(tmp_path.iterdir()) == []

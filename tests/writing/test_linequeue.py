@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dblog.batch import Batch
-from dblog.linequeue import LINE_OVERHEAD, RESERVE, LineQueue
+from dblog.writing.linequeue import LINE_OVERHEAD, RESERVE, LineQueue
 
 STAMP = "2026-11-21 10:00:00.00000{}+00"
 

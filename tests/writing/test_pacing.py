@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dblog.defaults import URGENT_INTERVAL
 from dblog.faults import Fault
-from dblog.pacing import TRIES, Pacing
+from dblog.writing.pacing import TRIES, Pacing
 
 
 def pacing(jitter: float = 1.0, **values: float) -> Pacing:

@@ -1,5 +1,8 @@
 """Batches to spool, and spools that are let go of at the end of a test."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -8,9 +11,10 @@ from typing import Any
 import pytest
 
 from dblog.batch import Batch, BatchKey
-from dblog.columns import LOG_COLUMNS
+from dblog.columns import COLUMN_NAMES
 from dblog.sinks import frames
-from dblog.sinks.backlog import Trouble
+from dblog.sinks.frames import Header
+from dblog.sinks.segments import Trouble
 from dblog.sinks.spool import Spool
 
 
@@ -22,7 +26,7 @@ def make_batch() -> Callable[..., Batch]:
         levels = {20: 2, 40: 1} if levels is None else levels
         writer_id = f"{writer:032x}"
         lines = [
-            f"{writer_id}\t{seq}\t{level}\t{index}".ljust(width, "x") + "\n"
+            f"{writer_id}\t{seq}\t2026-11-21 10:00:0{index % 2}.000001+00\t{level}\t{index}".ljust(width, "x") + "\n"
             for level, rows in levels.items()
             for index in range(rows)
         ]
@@ -68,6 +72,28 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def header() -> bytes:
+def header() -> Header:
     """The header of the segments that `make_spool` makes."""
-    return frames.make_header("here", [column.name for column in LOG_COLUMNS])
+    return frames.make_header("here", COLUMN_NAMES)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    if os.geteuid() != 0 or not sys.platform.startswith("linux"):
+        pytest.skip("a full disk is NOT tested: mounting a tmpfs takes Linux and root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(disk)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a full disk is NOT tested: mounting a tmpfs failed: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.fixture
+def rejected(tmp_path: Path) -> Path:
+    """The directory for rows that were set aside."""
+    return tmp_path / "spool" / "rejected"

@@ -2,44 +2,21 @@
 
 import errno
 import os
-import resource
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from spools import MakeBatch, MakeSpool, drain, segments
 
 from dblog.batch import Batch
 from dblog.sinks import frames
-from dblog.sinks.backlog import Trouble
+from dblog.sinks.adoption import Adopted
+from dblog.sinks.frames import Header
+from dblog.sinks.room import SpoolFull
 from dblog.sinks.segments import Figures
-from dblog.sinks.spool import Spool, SpoolFull
-
-MakeBatch = Callable[..., Batch]
-MakeSpool = Callable[..., Spool]
-
-
-def drain(spool: Spool) -> Iterator[Batch]:
-    """Take everything that waits."""
-    while (batch := spool.oldest()) is not None:
-        yield batch
-        spool.acknowledge(batch)
-
-
-def segments(home: Path) -> list[str]:
-    """The names of the segments, in order."""
-    return sorted(path.name for path in home.glob("*.seg"))
-
-
-def flip(path: Path, offset: int) -> None:
-    """Alter one byte of a file."""
-    with path.open("r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ 0x40]))
+from dblog.sinks.spool import Spool
 
 
 @pytest.fixture
@@ -127,14 +104,14 @@ def test_files_are_for_the_owner_and_the_group(make_spool: MakeSpool, make_batch
     assert modes == {"spool": 0o750, home.name: 0o750, "lock": 0o640, "00000001.seg": 0o640}
 
 
-def test_the_limit_is_kept(make_spool: MakeSpool, make_batch: MakeBatch, home: Path, header: bytes) -> None:
+def test_the_limit_is_kept(make_spool: MakeSpool, make_batch: MakeBatch, home: Path, header: Header) -> None:
     """A batch that would exceed `max_bytes` is refused by name, and taken as soon as there is room again."""
-    size = len(header) + len(frames.encode(make_batch(1), header))
+    size = len(header.line) + len(frames.encode(make_batch(1), header))
     spool = make_spool(max_bytes=2 * size + 9, segment_bytes=1)
     taken = [make_batch(1), make_batch(2)]
     for batch in taken:
         spool.append(batch)
-    with pytest.raises(SpoolFull, match=f"its limit of {2 * size + 9} bytes") as full:
+    with pytest.raises(SpoolFull, match=f"its limit, spool_max_bytes: {2 * size + 9}") as full:
         spool.append(make_batch(3))
     assert full.value.errno == errno.EDQUOT
     assert segments(home) == ["00000001.seg", "00000002.seg"]
@@ -144,13 +121,50 @@ def test_the_limit_is_kept(make_spool: MakeSpool, make_batch: MakeBatch, home: P
     assert list(drain(spool)) == [make_batch(2), make_batch(4)]
 
 
-def test_nothing_is_made_before_the_first_batch(make_spool: MakeSpool, tmp_path: Path) -> None:
-    """A spool that is never needed makes no file."""
+def test_opening_takes_the_directory(make_spool: MakeSpool, home: Path) -> None:
+    """A spool that was opened has its directory, with nothing but the lock in it, and closing removes it again."""
+    spool = make_spool()
+    spool.open()
+    assert [path.name for path in home.iterdir()] == ["lock"]
+    with pytest.raises(BlockingIOError, match="another process holds the directory"):
+        make_spool().open()
+    assert spool.oldest() is None
+    assert spool.adopt() == Adopted()
+    spool.close()
+    assert list(home.parent.iterdir()) == []
+
+
+def test_a_spool_that_is_never_opened_makes_nothing(make_spool: MakeSpool, tmp_path: Path) -> None:
+    """Looking into a spool that was neither opened nor appended to makes no file."""
     spool = make_spool()
     assert spool.oldest() is None
-    assert spool.adopt() == Figures()
+    assert spool.adopt() == Adopted()
+    assert spool.share_used() == 0
     spool.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_status_is_replaced_and_goes_with_the_directory(make_spool: MakeSpool, home: Path) -> None:
+    """The status is the one written last, for the owner and the group to read, and does not outlive the directory."""
+    spool = make_spool()
+    spool.write_status(b"{}")
+    spool.write_status(b'{"state":"ok"}')
+    assert {path.name for path in home.iterdir()} == {"lock", "status.json"}
+    assert (home / "status.json").read_bytes() == b'{"state":"ok"}'
+    assert stat.S_IMODE((home / "status.json").stat().st_mode) & 0o007 == 0
+    spool.close()
+    assert list(home.parent.iterdir()) == []
+
+
+def test_a_segment_is_rolled_by_its_age(make_spool: MakeSpool, make_batch: MakeBatch, home: Path) -> None:
+    """A batch that arrives `segment_seconds` after a segment was begun goes into a new one."""
+    now = [100.0]
+    spool = make_spool(segment_seconds=60, clock=lambda: now[0])
+    for seq, moment in ((1, 100.0), (2, 159.0), (3, 160.0), (4, 161.0)):
+        now[0] = moment
+        spool.append(make_batch(seq))
+    assert segments(home) == ["00000001.seg", "00000002.seg"]
+    assert [batch.key.seq for batch in drain(spool)] == [1, 2, 3, 4]
 
 
 def test_an_empty_spool_removes_its_directory(make_spool: MakeSpool, make_batch: MakeBatch, home: Path) -> None:
@@ -177,85 +191,13 @@ def test_opening_again_keeps_what_waits(make_spool: MakeSpool, make_batch: MakeB
         spool.append(make_batch(seq))
         spool.close()
     assert segments(home) == ["00000001.seg", "00000002.seg"]
-    assert make_spool(2).adopt().frames == 2
+    assert make_spool(2).adopt().figures.frames == 2
 
 
 def test_a_writer_id_must_be_a_uuid(make_spool: MakeSpool, tmp_path: Path) -> None:
     """A writer's id that could lead out of the directory is refused with its value."""
     with pytest.raises(ValueError, match=r"'\.\./x'"):
         Spool(tmp_path, writer_id="../x", target="here", report=print)
-
-
-def test_damage_costs_one_batch_and_is_set_aside(
-    make_spool: MakeSpool, make_batch: MakeBatch, home: Path, header: bytes, troubles: list[Trouble]
-) -> None:
-    """An altered byte costs the batch around it: its bytes are kept, its rows reported, all others come back."""
-    written = [make_batch(seq) for seq in range(1, 6)]
-    spool = make_spool()
-    for batch in written:
-        spool.append(batch)
-    encoded = [frames.encode(batch, header) for batch in written]
-    begin = len(header) + len(encoded[0]) + len(encoded[1])
-    flip(home / "00000001.seg", begin + 5)
-    assert list(drain(spool)) == [batch for batch in written if batch != written[2]]
-    pieces = list((home / "damaged").iterdir())
-    assert [len(piece.read_bytes()) for piece in pieces] == [len(encoded[2])]
-    assert [trouble.levels for trouble in troubles] == [written[2].levels]
-    assert str(pieces[0]) in troubles[0].reason
-    assert spool.figures() == Figures()
-    spool.close()
-    assert [path.name for path in home.iterdir() if path.name != "lock"] == ["damaged"]
-
-
-def test_a_file_that_vanishes_is_reported(
-    make_spool: MakeSpool, make_batch: MakeBatch, home: Path, troubles: list[Trouble]
-) -> None:
-    """When somebody deletes a segment, its rows are reported, the figures corrected, and the others come back."""
-    spool = make_spool(segment_bytes=1)
-    for seq in (1, 2, 3):
-        spool.append(make_batch(seq))
-    (home / "00000002.seg").unlink()
-    assert list(drain(spool)) == [make_batch(1), make_batch(3)]
-    assert [(trouble.path.name, trouble.levels) for trouble in troubles] == [("00000002.seg", make_batch(2).levels)]
-    assert spool.figures() == Figures()
-
-
-@contextmanager
-def no_descriptors() -> Iterator[None]:
-    """No file can be opened."""
-    lowest = os.dup(0)
-    os.close(lowest)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def test_too_many_open_files_are_waited_out(make_spool: MakeSpool, make_batch: MakeBatch) -> None:
-    """When no descriptor is left, appending and reading fail with OSError, lose nothing, and go on later."""
-    spool = make_spool(segment_bytes=1)
-    spool.append(make_batch(1))
-    with no_descriptors():
-        with pytest.raises(OSError, match="Too many open files"):
-            spool.append(make_batch(2))
-        with pytest.raises(OSError, match="Too many open files"):
-            spool.oldest()
-    spool.append(make_batch(2))
-    assert list(drain(spool)) == [make_batch(1), make_batch(2)]
-
-
-def test_a_directory_that_could_not_be_made_leaves_no_trace(
-    make_spool: MakeSpool, make_batch: MakeBatch, home: Path
-) -> None:
-    """When the lock cannot be made, the directory made for it goes again, and the next batch makes it anew."""
-    spool = make_spool()
-    with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
-        spool.append(make_batch(1))
-    assert list(home.parent.iterdir()) == []
-    spool.append(make_batch(2))
-    assert list(home.parent.iterdir()) == [home]
 
 
 def test_a_directory_has_one_owner(make_spool: MakeSpool, make_batch: MakeBatch) -> None:
@@ -266,18 +208,3 @@ def test_a_directory_has_one_owner(make_spool: MakeSpool, make_batch: MakeBatch)
         second.append(make_batch(2))
     second.close()
     assert list(drain(owner)) == [make_batch(1)]
-
-
-def test_what_cannot_be_deleted_is_delivered_and_reported(
-    make_spool: MakeSpool, make_batch: MakeBatch, home: Path, troubles: list[Trouble]
-) -> None:
-    """A segment whose file cannot be deleted does not stop replay: all batches come, and what remains is reported."""
-    spool = make_spool(segment_bytes=1)
-    for seq in (1, 2):
-        spool.append(make_batch(seq))
-    assert spool.oldest() == make_batch(1)
-    (home / "00000001.seg").unlink()
-    (home / "00000001.seg").mkdir()
-    assert list(drain(spool)) == [make_batch(1), make_batch(2)]
-    assert [(trouble.path, trouble.levels) for trouble in troubles] == [(home / "00000001.seg", {})]
-    assert "could not be removed" in troubles[0].reason

@@ -1,166 +1,16 @@
-"""What dead writers left: taken over by the living, once, and only by those who write to the same place."""
+"""What dead writers left: taken over by the living, in order and whole."""
 
-import os
-import subprocess
-import sys
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from spools import MakeBatch, MakeSpool, contents, drain, leave
 
-import dblog
-from dblog.batch import Batch
+from dblog.columns import COLUMN_NAMES
 from dblog.sinks import frames
-from dblog.sinks.backlog import Trouble
-from dblog.sinks.segments import Figures
-from dblog.sinks.spool import Spool
-
-MakeBatch = Callable[..., Batch]
-MakeSpool = Callable[..., Spool]
-Start = Callable[[str], "subprocess.Popen[str]"]
-
-OPENING = """
-import os, sys
-from pathlib import Path
-from dblog.batch import Batch, BatchKey
-from dblog.sinks.spool import Spool
-
-def batch(writer, seq):
-    return Batch(BatchKey("2026-11-21", writer, seq), b"row\\n", {20: 1}, None, None, seq)
-
-def spool(number):
-    writer = f"{number:032x}"
-    return writer, Spool(Path(sys.argv[1]), writer_id=writer, target="here", report=print)
-"""
-
-WRITER = """
-writer, mine = spool(2)
-for seq in range(1, 4):
-    mine.append(batch(writer, seq))
-print("ready", flush=True)
-sys.stdin.readline()
-"""
-
-STEADY_WRITER = """
-writer, mine = spool(2)
-print("ready", flush=True)
-seq = 0
-while True:
-    seq += 1
-    mine.append(Batch(BatchKey("2026-11-21", writer, seq), b"row\\n" * 2000 * (seq % 7), {20: 1}, None, None, seq))
-    print(seq, flush=True)
-"""
-
-ADOPTER = """
-writer, mine = spool(os.getpid())
-print("ready", flush=True)
-sys.stdin.readline()
-while mine.adopt().bytes:
-    while (waiting := mine.oldest()) is not None:
-        print(waiting.key.writer_id, waiting.key.seq)
-        mine.acknowledge(waiting)
-mine.close()
-"""
-
-SEARCHER = """
-import select
-writer, mine = spool(os.getpid())
-print("ready", flush=True)
-while not select.select([sys.stdin], [], [], 0)[0]:
-    mine.adopt()
-mine.close()
-"""
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """A function that starts a Python process on the spool of this test and waits until it says that it is ready."""
-    started: list[subprocess.Popen[str]] = []
-    environment = os.environ | {"PYTHONPATH": str(Path(dblog.__file__).parents[1])}
-
-    def run(code: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", OPENING + code, str(tmp_path / "spool")],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def closed_home() -> Iterator[Path]:
-    """A writer's directory that this process cannot enter; root gives up its rights until the end of the test."""
-    before = os.geteuid()
-    with tempfile.TemporaryDirectory() as place:
-        Path(place).chmod(0o777)
-        home = Path(place) / f"{2:032x}"
-        home.mkdir(mode=0)
-        if before == 0:
-            os.seteuid(65534)
-        yield home
-        os.seteuid(before)
-
-
-def drain(spool: Spool) -> Iterator[Batch]:
-    """Take everything that waits."""
-    while (batch := spool.oldest()) is not None:
-        yield batch
-        spool.acknowledge(batch)
-
-
-def leave(spool: Spool, *batches: Batch) -> None:
-    """Append batches and close, as a writer does that could not deliver them."""
-    for batch in batches:
-        spool.append(batch)
-    spool.close()
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    """Every file below a directory."""
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
-
-
-def test_the_living_are_left_alone_the_dead_adopted(make_spool: MakeSpool, start: Start, tmp_path: Path) -> None:
-    """Nobody can adopt from a process that lives; once it was killed all it left is taken over, under its own keys."""
-    writer = start(WRITER)
-    spool = make_spool(1)
-    assert spool.adopt() == Figures()
-    writer.kill()
-    writer.wait()
-    taken = spool.adopt()
-    assert (taken.frames, taken.rows) == (3, 3)
-    assert taken == spool.figures()
-    assert [(batch.key.writer_id, batch.key.seq) for batch in drain(spool)] == [(f"{2:032x}", n) for n in (1, 2, 3)]
-    spool.close()
-    assert list((tmp_path / "spool").iterdir()) == []
-
-
-@pytest.mark.parametrize("returned", [1, 2, 3, 5, 8, 13, 21, 34, 55, 89])
-def test_a_kill_costs_no_batch_that_was_taken(make_spool: MakeSpool, start: Start, returned: int) -> None:
-    """Whenever a process is killed, every batch whose append had returned is adopted whole, and none out of order."""
-    writer = start(STEADY_WRITER)
-    assert writer.stdout is not None
-    lines = [writer.stdout.readline() for _ in range(returned)]
-    writer.kill()
-    lines += writer.communicate()[0].splitlines()
-    last = max(int(line) for line in lines if line.strip())
-    spool = make_spool(1)
-    spool.adopt()
-    adopted = list(drain(spool))
-    assert [batch.key.seq for batch in adopted] == list(range(1, len(adopted) + 1))
-    assert len(adopted) in (last, last + 1)
+from dblog.sinks.adoption import Adopted
+from dblog.sinks.frames import Header
+from dblog.sinks.segments import Trouble
 
 
 def test_adopted_batches_follow_those_that_wait(make_spool: MakeSpool, make_batch: MakeBatch) -> None:
@@ -170,36 +20,11 @@ def test_adopted_batches_follow_those_that_wait(make_spool: MakeSpool, make_batc
         leave(make_spool(writer, segment_bytes=1), *batches)
     spool = make_spool(1)
     spool.append(make_batch(1))
-    assert spool.adopt().frames == 2
+    assert spool.adopt().figures.frames == 2
     spool.append(make_batch(2))
-    assert spool.adopt().frames == 2
-    assert spool.adopt() == Figures()
+    assert spool.adopt().figures.frames == 2
+    assert spool.adopt() == Adopted()
     assert list(drain(spool)) == [make_batch(1), *old[2], make_batch(2), *old[3]]
-
-
-def test_another_target_is_left_alone(make_spool: MakeSpool, make_batch: MakeBatch, tmp_path: Path) -> None:
-    """What was written for another database, schema or prefix is not touched in any way."""
-    leave(make_spool(2, target="elsewhere"), make_batch(1, writer=2))
-    before = contents(tmp_path)
-    spool = make_spool(1)
-    assert spool.adopt() == Figures()
-    spool.close()
-    assert contents(tmp_path) == before
-
-
-def test_other_columns_are_left_alone(
-    make_spool: MakeSpool, make_batch: MakeBatch, tmp_path: Path, header: bytes
-) -> None:
-    """A segment whose rows have other columns is not touched, even if nothing else about it differs."""
-    home = tmp_path / "spool" / f"{2:032x}"
-    home.mkdir(parents=True)
-    old = frames.make_header("here", ["writer_id", "message"])
-    (home / "00000001.seg").write_bytes(old + frames.encode(make_batch(1, writer=2), old))
-    assert make_spool(1).adopt() == Figures()
-    assert (home / "00000001.seg").exists()
-    (home / "00000002.seg").write_bytes(header + frames.encode(make_batch(2, writer=2), header))
-    assert make_spool(1).adopt().frames == 1
-    assert [path.name for path in sorted(home.glob("*.seg"))] == ["00000001.seg"]
 
 
 def test_a_damaged_header_costs_no_batch(
@@ -211,9 +36,9 @@ def test_a_damaged_header_costs_no_batch(
         path = tmp_path / "spool" / f"{writer:032x}" / "00000001.seg"
         path.write_bytes(path.read_bytes().replace(b'"target":"', b'"target":"?', 1))
     spool = make_spool(1)
-    assert spool.adopt().frames == 1
+    assert spool.adopt().figures.frames == 1
     assert list(drain(spool)) == [make_batch(1, writer=2)]
-    assert spool.adopt() == Figures()
+    assert spool.adopt() == Adopted()
     assert len(troubles) == 1
 
 
@@ -228,129 +53,13 @@ def test_a_torn_end_is_set_aside(
     torn = path.read_bytes()[:-cut]
     path.write_bytes(torn)
     spool = make_spool(1)
-    assert spool.adopt().bytes == len(torn)
+    assert spool.adopt().figures.bytes == len(torn)
     delivered = list(drain(spool))
     assert delivered == written[: len(delivered)]
-    pieces = list((tmp_path / "spool" / f"{1:032x}" / "damaged").iterdir())
+    pieces = list((tmp_path / "spool" / "damaged").iterdir())
     assert [torn.endswith(piece.read_bytes()) for piece in pieces] == [True]
     assert len(troubles) == 1
     assert not path.parent.exists()
-
-
-def test_two_adopters_share_without_doubles(
-    make_spool: MakeSpool, make_batch: MakeBatch, start: Start, tmp_path: Path
-) -> None:
-    """When two processes adopt at the same time every batch comes to exactly one of them."""
-    for writer in range(10, 40):
-        leave(make_spool(writer), *(make_batch(seq, writer=writer) for seq in (1, 2)))
-    adopters = [start(ADOPTER), start(ADOPTER)]
-    for process in adopters:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    delivered = Counter(line for process in adopters for line in process.communicate()[0].splitlines())
-    spool = make_spool(1)  # a directory may have been locked by the one while the other looked for its last
-    while spool.adopt().bytes:
-        delivered.update(f"{batch.key.writer_id} {batch.key.seq}" for batch in drain(spool))
-    spool.close()
-    assert delivered == Counter(f"{writer:032x} {seq}" for writer in range(10, 40) for seq in (1, 2))
-    assert list((tmp_path / "spool").iterdir()) == []
-
-
-def test_a_new_writer_is_not_disturbed_by_adopters(
-    make_spool: MakeSpool, make_batch: MakeBatch, start: Start, troubles: list[Trouble]
-) -> None:
-    """A writer that opens its spool while others look for dead ones succeeds, and keeps what it stored."""
-    searching = start(SEARCHER)
-    for number in range(1000, 1400):
-        spool = make_spool(number, fsync=False)
-        spool.append(make_batch(1))
-        assert list(drain(spool)) == [make_batch(1)]
-        spool.close()
-    assert searching.communicate("stop\n")[0] == ""
-    assert troubles == []
-
-
-def test_a_child_lets_go_without_unlocking(make_spool: MakeSpool, make_batch: MakeBatch, start: Start) -> None:
-    """A forked child that abandons the spool and ends takes neither the lock nor a file from its parent."""
-    spool = make_spool(1)
-    for seq in (1, 2):
-        spool.append(make_batch(seq))
-    assert spool.oldest() == make_batch(1)
-    child = os.fork()
-    if child == 0:
-        spool.abandon()
-        spool.close()
-        os._exit(0 if spool.figures() == Figures() else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    adopter = start(ADOPTER)
-    assert adopter.communicate("go\n")[0] == ""
-    spool.append(make_batch(3))
-    assert list(drain(spool)) == [make_batch(seq) for seq in (1, 2, 3)]
-
-
-def test_closing_frees_the_lock_in_spite_of_children(
-    make_spool: MakeSpool, make_batch: MakeBatch, start: Start, tmp_path: Path
-) -> None:
-    """What a closed spool left can be adopted even while a forked child lives that never let go of it."""
-    spool = make_spool(1)
-    spool.append(make_batch(1))
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(writing)
-        os.read(reading, 1)
-        os._exit(0)
-    try:
-        spool.close()
-        adopter = start(ADOPTER)
-        assert adopter.communicate("go\n")[0] == f"{1:032x} 1\n"
-    finally:
-        os.close(writing)
-        os.close(reading)
-        os.waitpid(child, 0)
-
-
-def test_strangers_in_the_directory_are_left_alone(make_spool: MakeSpool, tmp_path: Path) -> None:
-    """Directories and files that are no writer's are neither locked nor changed."""
-    spool_dir = tmp_path / "spool"
-    (spool_dir / "lost+found").mkdir(parents=True)
-    (spool_dir / "README").write_text("hello")
-    (spool_dir / f"{5:032x}").write_text("a file with a writer's name")
-    (spool_dir / f"{6:032x}").mkdir()
-    (spool_dir / f"{6:032x}" / "00000001.seg").write_bytes(b"not a segment")
-    before = contents(spool_dir)
-    spool = make_spool(1)
-    assert spool.adopt() == Figures()
-    spool.close()
-    after = contents(spool_dir)
-    assert {name: data for name, data in after.items() if not name.endswith("lock")} == before
-    assert list((spool_dir / "lost+found").iterdir()) == []
-
-
-def test_other_users_are_left_alone(
-    make_spool: MakeSpool, make_batch: MakeBatch, closed_home: Path, troubles: list[Trouble]
-) -> None:
-    """The directory of another user is passed over without a word, and those of one's own are adopted."""
-    leave(make_spool(3, directory=closed_home.parent), make_batch(1, writer=3))
-    spool = make_spool(1, directory=closed_home.parent)
-    assert spool.adopt().frames == 1
-    assert list(drain(spool)) == [make_batch(1, writer=3)]
-    spool.close()
-    assert list(closed_home.parent.iterdir()) == [closed_home]
-    assert troubles == []
-
-
-def test_without_a_place_of_its_own_nothing_is_adopted(
-    make_spool: MakeSpool, make_batch: MakeBatch, tmp_path: Path, troubles: list[Trouble]
-) -> None:
-    """A writer that cannot make its own directory leaves all where it is, and says why."""
-    leave(make_spool(2), make_batch(1, writer=2))
-    (tmp_path / "spool" / f"{1:032x}").write_text("in the way")
-    before = contents(tmp_path)
-    assert make_spool(1).adopt() == Figures()
-    assert [trouble.reason for trouble in troubles] == ["could not be adopted: Not a directory"]
-    assert contents(tmp_path) == before
 
 
 def test_a_segment_that_cannot_be_read_does_not_hide_the_next(
@@ -362,6 +71,94 @@ def test_a_segment_that_cannot_be_read_does_not_hide_the_next(
     path.unlink()
     path.mkdir()
     spool = make_spool(1)
-    assert spool.adopt().frames == 1
+    assert spool.adopt().figures.frames == 1
     assert list(drain(spool)) == [make_batch(2, writer=2)]
     assert [trouble.path for trouble in troubles] == [path]
+
+
+@pytest.mark.parametrize(
+    ("status", "death"),
+    [
+        (b'{"closed":false,"state":"ok"}', {"closed": False, "state": "ok"}),
+        (b'{"closed":"tr', None),
+        (b"[1]", None),
+        (None, None),
+    ],
+    ids=["left off", "torn", "of another shape", "never written"],
+)
+def test_a_death_is_told_with_the_last_words(
+    make_spool: MakeSpool, make_batch: MakeBatch, home: Path, status: bytes | None, death: object
+) -> None:
+    """Of a writer that did not end in order is told what it last said and what it left."""
+    dead = home.with_name(f"{2:032x}")
+    leave(make_spool(2), make_batch(1, writer=2))
+    if status is not None:
+        (dead / "status.json").write_bytes(status)
+    adopted = make_spool(1).adopt()
+    assert [(each.writer_id, each.status) for each in adopted.deaths] == [(dead.name, death)]
+    assert adopted.deaths[0].left == adopted.figures
+    assert not dead.exists()
+
+
+def test_who_closed_in_order_is_not_dead(make_spool: MakeSpool, make_batch: MakeBatch) -> None:
+    """A writer whose status says that it closed, and left batches all the same, makes no death."""
+    spool = make_spool(2)
+    spool.append(make_batch(1, writer=2))
+    spool.write_status(b'{"closed":true}')
+    spool.close()
+    adopted = make_spool(1).adopt()
+    assert adopted.figures.frames == 1
+    assert adopted.deaths == ()
+
+
+def test_the_death_of_a_stranger_is_not_ours_to_tell(make_spool: MakeSpool, home: Path) -> None:
+    """A writer of other tables that died without leaving a batch is left to those who log into the same tables."""
+    stranger = home.with_name(f"{2:032x}")
+    stranger.mkdir(parents=True)
+    (stranger / "status.json").write_bytes(b'{"closed":false,"target":"elsewhere"}')
+    assert make_spool(1).adopt() == Adopted()
+    assert [path.name for path in stranger.iterdir() if path.name != "lock"] == ["status.json"]
+    assert [death.writer_id for death in make_spool(3, target="elsewhere").adopt().deaths] == [stranger.name]
+    assert not stranger.exists()
+
+
+def test_empty_directories_of_the_dead_are_removed(make_spool: MakeSpool, make_batch: MakeBatch, home: Path) -> None:
+    """Writers that died without leaving a batch are told by their status, and the next one is adopted as well."""
+    for writer in (2, 3, 5):
+        (home.with_name(f"{writer:032x}")).mkdir(parents=True)
+    for writer in (2, 3):
+        (home.with_name(f"{writer:032x}") / "status.json").write_bytes(b'{"closed":false}')
+    leave(make_spool(6), make_batch(1, writer=6))
+    spool = make_spool(1)
+    adopted = spool.adopt()
+    assert [int(death.writer_id, 16) for death in adopted.deaths] == [2, 3, 6]
+    assert [death.left.frames for death in adopted.deaths] == [0, 0, 1]
+    assert [path.name for path in home.parent.iterdir()] == [home.name]
+
+
+def test_a_journal_becomes_a_segment(make_spool: MakeSpool, make_batch: MakeBatch, home: Path, header: Header) -> None:
+    """What a killed process had written to its journal is adopted: its closed frames and the open one."""
+    dead = home.with_name(f"{2:032x}")
+    dead.mkdir(parents=True)
+    sealed, loose = make_batch(1, writer=2), make_batch(2, writer=2)
+    (dead / "00000001.journal").write_bytes(header.line + frames.encode(sealed, header) + loose.payload + b"cut sho")
+    (dead / "00000002.journal").write_bytes(header.line)
+    spool = make_spool(1)
+    figures = spool.adopt().figures
+    assert (figures.frames, figures.levels) == (2, Counter(sealed.levels) + Counter(loose.levels))
+    assert [(batch.key.seq, batch.payload) for batch in drain(spool)] == [(1, sealed.payload), (2, loose.payload)]
+    assert not dead.exists()
+
+
+def test_a_journal_for_another_target_is_left_alone(
+    make_spool: MakeSpool, make_batch: MakeBatch, home: Path, troubles: list[Trouble]
+) -> None:
+    """The open end of a journal for another database is not closed by a stranger."""
+    dead = home.with_name(f"{2:032x}")
+    dead.mkdir(parents=True)
+    other = frames.make_header("elsewhere", COLUMN_NAMES)
+    (dead / "00000001.journal").write_bytes(other.line + make_batch(1, writer=2).payload)
+    before = contents(dead)
+    assert make_spool(1).adopt() == Adopted()
+    assert contents(dead) == before | {"lock": b""}
+    assert troubles == []

@@ -2,26 +2,25 @@
 
 import errno
 import os
+import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from spools import MakeBatch, MakeSpool, drain, failing, fill, leave, segments
 
 import dblog
-from dblog.batch import Batch
 from dblog.sinks import frames
-from dblog.sinks.backlog import Trouble
-from dblog.sinks.segments import Figures
-from dblog.sinks.spool import Spool
-
-MakeBatch = Callable[..., Batch]
-MakeSpool = Callable[..., Spool]
+from dblog.sinks.frames import Header
+from dblog.sinks.segments import Trouble
 
 SHORT_WRITE = """
 import resource, signal, sys
+from contextlib import contextmanager
 from pathlib import Path
 from dblog.batch import Batch, BatchKey
 from dblog.sinks.spool import Spool
@@ -44,44 +43,7 @@ spool.close()
 """
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    if os.geteuid() != 0 or not sys.platform.startswith("linux"):
-        pytest.skip("a full disk is NOT tested: mounting a tmpfs takes Linux and root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(disk)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a full disk is NOT tested: mounting a tmpfs failed: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-def drain(spool: Spool) -> Iterator[Batch]:
-    """Take everything that waits."""
-    while (batch := spool.oldest()) is not None:
-        yield batch
-        spool.acknowledge(batch)
-
-
-def fill(spool: Spool, make_batch: MakeBatch, first: int) -> list[Batch]:
-    """Append until the disk is full; returns what was taken."""
-    taken: list[Batch] = []
-
-    def append_on() -> None:
-        for seq in range(first, first + 1000):
-            spool.append(make_batch(seq, width=2000))
-            taken.append(make_batch(seq, width=2000))
-
-    with pytest.raises(OSError, match="No space left"):
-        append_on()
-    return taken
-
-
-def read_segments(spool_dir: Path, header: bytes) -> list[object]:
+def read_segments(spool_dir: Path, header: Header) -> list[object]:
     """What another process would find in the segments."""
     found: list[object] = []
     for path in sorted(spool_dir.glob("*/*.seg")):
@@ -91,20 +53,21 @@ def read_segments(spool_dir: Path, header: bytes) -> list[object]:
 
 
 def test_a_full_disk_takes_whole_batches_only(
-    small_disk: Path, make_spool: MakeSpool, make_batch: MakeBatch, header: bytes, troubles: list[Trouble]
+    small_disk: Path, make_spool: MakeSpool, make_batch: MakeBatch, header: Header, troubles: list[Trouble]
 ) -> None:
     """On a full disk append raises and leaves no torn frame; with room again it works, and all that was taken comes."""
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"\0" * 300_000)
-    spool = make_spool(directory=small_disk / "spool", segment_bytes=100_000)
-    taken = fill(spool, make_batch, 1)
+    spool = make_spool(directory=small_disk / "spool", min_free=0, segment_bytes=100_000)
+    taken, full = fill(spool, make_batch, 1)
+    assert full.errno == errno.ENOSPC
     assert read_segments(small_disk / "spool", header) == taken
-    assert fill(spool, make_batch, 1000) == []
+    assert fill(spool, make_batch, 1000)[0] == []
     sizes = [path.stat().st_size for path in (small_disk / "spool").glob("*/*.seg")]
     assert all(sizes)
     assert sum(sizes) == spool.figures().bytes
     ballast.unlink()
-    taken += fill(spool, make_batch, 2000)
+    taken += fill(spool, make_batch, 2000)[0]
     assert spool.figures().frames == len(taken) > 100
     assert list(drain(spool)) == taken
     assert troubles == []
@@ -114,8 +77,9 @@ def test_a_full_disk_does_not_stop_replay(
     small_disk: Path, make_spool: MakeSpool, make_batch: MakeBatch, troubles: list[Trouble]
 ) -> None:
     """Where there is no room to copy damaged bytes out, the whole file is kept instead, and its other batches come."""
-    spool = make_spool(directory=small_disk / "spool", segment_bytes=100_000)
-    taken = fill(spool, make_batch, 1)
+    spool = make_spool(directory=small_disk / "spool", min_free=0, segment_bytes=100_000)
+    taken, full = fill(spool, make_batch, 1)
+    assert full.errno == errno.ENOSPC
     path = next((small_disk / "spool").glob("*/00000001.seg"))
     size = path.stat().st_size
     with path.open("r+b") as file:
@@ -124,7 +88,8 @@ def test_a_full_disk_does_not_stop_replay(
     with pytest.raises(OSError, match="No space left"):
         (small_disk / "rest").write_bytes(b"\0" * 2**20)
     assert list(drain(spool)) == taken[1:]
-    assert (path.parent / "damaged" / path.name).stat().st_size == size
+    kept = small_disk / "spool" / "damaged" / f"{path.parent.name}-{path.name}"
+    assert kept.stat().st_size == size
     assert [trouble.levels for trouble in troubles] == [taken[0].levels]
 
 
@@ -158,52 +123,6 @@ def test_a_short_write_is_taken_back(tmp_path: Path) -> None:
     assert list((tmp_path / "spool").iterdir()) == []
 
 
-@pytest.mark.parametrize("truncatable", [True, False], ids=["cut back", "not even that"])
-def test_a_failed_fsync_takes_the_batch_back(
-    make_spool: MakeSpool, make_batch: MakeBatch, home: Path, monkeypatch: pytest.MonkeyPatch, truncatable: bool
-) -> None:
-    """A batch whose fsync failed was not taken: it never comes back from here, and its file is not written again."""
-
-    def fail(*_: object) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    spool = make_spool()
-    spool.append(make_batch(1))
-    with monkeypatch.context() as broken:
-        broken.setattr(os, "fsync", fail)
-        if not truncatable:
-            broken.setattr(os, "truncate", fail)
-        with pytest.raises(OSError, match="Input/output error"):
-            spool.append(make_batch(2))
-    spool.append(make_batch(3))
-    assert sorted(path.name for path in home.glob("*.seg")) == ["00000001.seg", "00000002.seg"]
-    assert list(drain(spool)) == [make_batch(1), make_batch(3)]
-    assert spool.figures() == Figures()
-
-
-def test_a_file_that_cannot_be_read_is_kept(
-    make_spool: MakeSpool,
-    make_batch: MakeBatch,
-    home: Path,
-    troubles: list[Trouble],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A bad sector costs its segment, not the replay: the file is moved to `damaged/` and its rows are reported."""
-    spool = make_spool(segment_bytes=1)
-    for seq in (1, 2):
-        spool.append(make_batch(seq))
-
-    def fail(*_: object) -> bytes:
-        monkeypatch.undo()
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr(os, "pread", fail)
-    assert list(drain(spool)) == [make_batch(2)]
-    assert [path.name for path in (home / "damaged").iterdir()] == ["00000001.seg"]
-    assert [trouble.levels for trouble in troubles] == [make_batch(1).levels]
-    assert "Input/output error" in troubles[0].reason
-
-
 def test_a_deleted_directory_is_made_again(
     make_spool: MakeSpool, make_batch: MakeBatch, tmp_path: Path, troubles: list[Trouble]
 ) -> None:
@@ -214,25 +133,6 @@ def test_a_deleted_directory_is_made_again(
     spool.append(make_batch(2))
     assert [trouble.levels for trouble in troubles] == [make_batch(1).levels]
     assert spool.figures().frames == 1
-    assert list(drain(spool)) == [make_batch(2)]
-
-
-def test_a_directory_deleted_during_a_write_is_noticed(
-    make_spool: MakeSpool, make_batch: MakeBatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A batch that went into a file that is already deleted was not taken: append raises, and the next one is safe."""
-    real = os.fsync
-
-    def fsync(fd: int) -> None:
-        real(fd)
-        shutil.rmtree(tmp_path / "spool")
-
-    spool = make_spool()
-    with monkeypatch.context() as racing:
-        racing.setattr(os, "fsync", fsync)
-        with pytest.raises(FileNotFoundError):
-            spool.append(make_batch(1))
-    spool.append(make_batch(2))
     assert list(drain(spool)) == [make_batch(2)]
 
 
@@ -249,3 +149,54 @@ def test_a_batch_being_replayed_survives_the_deletion_of_its_file(
     spool.append(make_batch(4))
     assert list(drain(spool)) == [make_batch(seq) for seq in (1, 2, 4)]
     assert [trouble.levels for trouble in troubles] == [make_batch(3).levels]
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """No file can be opened."""
+    lowest = os.dup(0)
+    os.close(lowest)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_too_many_open_files_are_waited_out(make_spool: MakeSpool, make_batch: MakeBatch) -> None:
+    """When no descriptor is left, appending and reading fail with OSError, lose nothing, and go on later."""
+    spool = make_spool(segment_bytes=1)
+    spool.append(make_batch(1))
+    with no_descriptors():
+        with pytest.raises(OSError, match="Too many open files"):
+            spool.append(make_batch(2))
+        with pytest.raises(OSError, match="Too many open files"):
+            spool.oldest()
+    spool.append(make_batch(2))
+    assert list(drain(spool)) == [make_batch(1), make_batch(2)]
+
+
+def test_a_directory_that_could_not_be_made_leaves_no_trace(
+    make_spool: MakeSpool, make_batch: MakeBatch, home: Path
+) -> None:
+    """When the lock cannot be made, the directory made for it goes again, and the next batch makes it anew."""
+    spool = make_spool()
+    with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        spool.append(make_batch(1))
+    assert list(home.parent.iterdir()) == []
+    spool.append(make_batch(2))
+    assert list(home.parent.iterdir()) == [home]
+
+
+def test_a_directory_that_was_not_looked_into_is_not_written_to(
+    make_spool: MakeSpool, make_batch: MakeBatch, home: Path
+) -> None:
+    """Where the lock can be had but the directory not be read (simulated), no segment in it is overwritten later."""
+    leave(make_spool(1), make_batch(1))
+    leave(make_spool(2), make_batch(1, writer=2))
+    spool = make_spool(1)
+    with failing(errno.EMFILE, "listdir", "scandir"), pytest.raises(OSError, match="Too many open files"):
+        spool.open()
+    assert spool.adopt().figures.frames == 1
+    assert segments(home) == ["00000001.seg", "00000002.seg"]
