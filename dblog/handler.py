@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dblog import defaults
+from dblog import defaults, processes
 from dblog.errors import ConfigurationError
 from dblog.stats import HandlerStats
-from dblog.writing import processes
 
 if TYPE_CHECKING:
     from dblog.settings import HandlerSettings

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from dblog import durable
 from dblog.batch import Batch, BatchKey, Rejected, derived_writer
 from dblog.columns import COLUMN_NAMES
 from dblog.defaults import LEDGER_KEEP_DAYS
-from dblog.sinks import durable, frames
+from dblog.sinks import frames
 from dblog.sinks.frames import Damage, Header
 from dblog.sinks.layout import claim, find
 from dblog.sinks.segments import Segment

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from dblog.sinks import durable
+from dblog import durable
 from dblog.sinks.frames import Damage
 from dblog.sinks.segments import Segment, Trouble
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from dblog.sinks import durable
+from dblog import durable
 from dblog.sinks.lock import STATUS, DirectoryLock
 
 _SEGMENT: Final = re.compile(r"[0-9]{8}\.seg")

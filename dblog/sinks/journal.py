@@ -19,8 +19,8 @@ from typing import Final
 
 from dblog.batch import Batch, BatchKey
 from dblog.defaults import FSYNC_INTERVAL, JOURNAL_BYTES, SEGMENT_SECONDS
+from dblog.durable import sync_directory
 from dblog.sinks import frames
-from dblog.sinks.durable import sync_directory
 from dblog.sinks.frames import Header
 from dblog.sinks.journalfile import JournalFile
 from dblog.sinks.segments import Fsync

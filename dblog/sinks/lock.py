@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from dblog.sinks.durable import UNFINISHED
+from dblog.durable import UNFINISHED
 
 STATUS: Final = "status.json"
 """The file in which the owner says how it is; it goes with the directory."""

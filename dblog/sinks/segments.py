@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
+from dblog import durable
 from dblog.batch import Batch
-from dblog.sinks import durable, frames
+from dblog.sinks import frames
 from dblog.sinks.frames import Damage, Header
 
 Fsync = Literal["never", "interval", "always"]

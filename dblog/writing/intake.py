@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from dblog.processes import WORKER_THREAD
 from dblog.selflog import Announcer
 from dblog.writing.cells import MUTED, Cell, Cells
 from dblog.writing.linequeue import LINE_OVERHEAD, LineQueue
-from dblog.writing.processes import WORKER_THREAD
 from dblog.writing.row import RowEncoder, level_number
 from dblog.writing.stepper import is_worker_thread
 from dblog.writing.tally import Tally

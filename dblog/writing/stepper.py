@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from dblog.processes import WORKER_THREAD
 from dblog.selflog import Announcer
-from dblog.writing.processes import WORKER_THREAD
 
 GRACE: Final = 0.2
 """Seconds that a thread which ought to be at its end is given."""

@@ -13,7 +13,7 @@ from servers import Database
 
 from dblog import DatabaseLogHandler, HandlerStats
 from dblog.batch import Batch
-from dblog.writing.processes import WORKER_THREAD
+from dblog.processes import WORKER_THREAD
 
 MakeHandler = Callable[..., DatabaseLogHandler]
 Attach = Callable[..., logging.Logger]
