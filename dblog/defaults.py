@@ -106,5 +106,42 @@ INDEXES: Final = "standard"
 
 CONSOLE_FORMAT: Final = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
+FILE_MAX_BYTES: Final = 10 * 1024 * 1024
+FILE_BACKUPS: Final = 5
+"""Rotated files of `logging.file`: with the live one, 60 MiB at most."""
+
+STREAM_FILES: Final = 10
+"""Rotated files of a `LogManager`'s writer."""
+
+FILE_RETENTION_DAYS: Final = 30
+FILE_CLEANUP_INTERVAL: Final = 86_400.0
+"""Seconds between two looks for rotated files that are too old."""
+
+FILE_BUFFER_SIZE: Final = 64 * 1024
+"""Bytes that are written together: about 600 ordinary lines for one system call."""
+
+FILE_FLUSH_INTERVAL: Final = 0.1
+"""Seconds that a line may wait in the buffer."""
+
+MAX_CONCURRENT_WRITES: Final = 1000
+
+EMERGENCY_CLEANUP_THRESHOLD_MB: Final = 50.0
+"""MiB that an emergency clean-up frees."""
+
+RECOVERY_CHECK_INTERVAL: Final = 60.0
+"""Seconds between two looks whether a full disk has room again."""
+
+RECOVERY_MIN_FREE_MB: Final = 100.0
+"""MiB that have to be free before a file is written again, or a twentieth of a small file system."""
+
+ROTATION_RETRIES: Final = 3
+ROTATION_RETRY_DELAY: Final = 0.1
+"""Seconds before the first further try; each waits twice as long as the one before."""
+
+STREAM_RETRIES: Final = 5
+
+FILE_MODE: Final = 0o640
+DIR_MODE: Final = 0o750
+
 STATEMENT_TIMEOUT: Final = 30.0
 """Seconds that one query of the reading commands may run on the server."""

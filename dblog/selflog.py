@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+STDOUT: Final = 1
 STDERR: Final = 2
 STALL_LIMIT: Final = 0.05
 """Seconds to wait for a stalled stderr."""
@@ -18,10 +19,10 @@ _PAUSE: Final = 60.0
 _CHUNK: Final = 512  # POSIX guarantees that a pipe that polls as writable takes PIPE_BUF bytes, at least 512
 
 
-def write_lines(data: bytes, deadline: float) -> int:
-    """Write to stderr until `deadline` (of `time.monotonic()`); returns the number of bytes written."""
+def write_lines(data: bytes, deadline: float, fd: int = STDERR) -> int:
+    """Write to stderr or `fd` until `deadline` (of `time.monotonic()`); returns the number of bytes written."""
     poller = select.poll()
-    poller.register(STDERR, select.POLLOUT)
+    poller.register(fd, select.POLLOUT)
     written = 0
     while written < len(data):
         remaining = deadline - time.monotonic()
@@ -29,7 +30,7 @@ def write_lines(data: bytes, deadline: float) -> int:
         if not events or events[0][1] & (select.POLLERR | select.POLLNVAL):
             break
         try:
-            written += os.write(STDERR, data[written : written + _CHUNK])
+            written += os.write(fd, data[written : written + _CHUNK])
         except OSError:
             break
     return written

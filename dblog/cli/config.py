@@ -16,7 +16,7 @@ from dblog.cli.options import location_options, settings_from
 from dblog.cli.render import printable
 from dblog.config import DEFAULT_PATH, ENVIRONMENT_PREFIX
 from dblog.errors import ConfigurationError
-from dblog.settings import Section
+from dblog.fields import Section
 
 HIDDEN: Final = "********"
 SECRET_PARTS: Final = frozenset({"password", "sslpassword", "oauth_client_secret"})

@@ -12,8 +12,9 @@ from dblog.cli.options import Seconds, location_options
 from dblog.columns import SCHEMA_REVISION
 from dblog.config import load_settings
 from dblog.errors import DatabaseError, Unreachable, UsageError
+from dblog.fields import IndexProfile
 from dblog.periods import PartitionBy
-from dblog.settings import DatabaseSettings, IndexProfile
+from dblog.settings import DatabaseSettings
 from dblog.store.engine import connected
 from dblog.store.layout import Layout, layout_of, set_partition_by
 from dblog.store.migrate import sql_script, upgrade

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from dblog.fields import IndexProfile
 from dblog.periods import PartitionBy
-from dblog.settings import IndexProfile
 from dblog.store.names import Names
 from dblog.store.schema import settings_table
 

@@ -21,8 +21,8 @@ from sqlalchemy.pool import StaticPool
 from dblog.columns import SCHEMA_REVISION
 from dblog.errors import DatabaseError, NotMigrated
 from dblog.faults import sqlstate_of
+from dblog.fields import IndexProfile
 from dblog.periods import PartitionBy, offsets_ahead
-from dblog.settings import IndexProfile
 from dblog.store.engine import installed_revision, resolve_names, translate, use_utc, verbatim
 from dblog.store.layout import Layout
 from dblog.store.names import Names

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import ischema_names
 
 from dblog import columns
-from dblog.settings import IndexProfile
+from dblog.fields import IndexProfile
 from dblog.store.names import Names
 
 LOGS_COMMENT: Final = "Log records, one row each, partitioned by timestamp"

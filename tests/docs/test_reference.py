@@ -17,8 +17,9 @@ from dblog import DatabaseLogHandler, HandlerStats
 from dblog.cli.main import COMMANDS
 from dblog.cli.main import dblog as entry
 from dblog.columns import BATCH_COLUMNS, BATCH_SERVER_COLUMNS, LOG_COLUMNS, SERVER_COLUMNS, Column
+from dblog.fields import Section
 from dblog.reading.fields import FIELDS
-from dblog.settings import Section, Settings
+from dblog.settings import Settings
 from dblog.store.schema import INDEXES
 
 CONFIGURATION = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")

@@ -16,7 +16,8 @@ from servers import Database
 from dblog.columns import SCHEMA_REVISION
 from dblog.config import load_settings
 from dblog.errors import DatabaseError, NotMigrated, Unreachable
-from dblog.settings import DatabaseSettings, IndexProfile
+from dblog.fields import IndexProfile
+from dblog.settings import DatabaseSettings
 from dblog.store import migrate
 from dblog.store.engine import connected, installed_revision, require_tables
 from dblog.store.layout import Layout, layout_of

@@ -1,0 +1,1 @@
+"""Plain log files: written in blocks, rotated, compressed and bounded, through full disks."""
