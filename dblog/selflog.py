@@ -19,8 +19,10 @@ _PAUSE: Final = 60.0
 _CHUNK: Final = 512  # POSIX guarantees that a pipe that polls as writable takes PIPE_BUF bytes, at least 512
 
 
-def write_lines(data: bytes, deadline: float, fd: int = STDERR) -> int:
+def write_lines(data: bytes, deadline: float, fd: int | None = None) -> int:
     """Write to stderr or `fd` until `deadline` (of `time.monotonic()`); returns the number of bytes written."""
+    if fd is None:
+        fd = STDERR
     poller = select.poll()
     poller.register(fd, select.POLLOUT)
     written = 0

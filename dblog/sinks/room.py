@@ -1,14 +1,13 @@
 """How much of the disk the spool may take: its own limit, and what it leaves to everybody else."""
 
 import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from dblog import disk
+
 _LOOK_SECONDS: Final = 1.0
-_SHARE: Final = 20
-"""The part of a small file system that stays free: a twentieth."""
 
 
 class SpoolFull(OSError):  # noqa: N818 - reads as what it says
@@ -60,9 +59,7 @@ class Room:
 
     def _spare(self) -> int:
         """Bytes that may still be taken; negative where others have used up the reserve."""
-        disk = os.statvfs(self._home)
-        reserve = min(self._min_free, disk.f_blocks * disk.f_frsize // _SHARE)
-        return disk.f_bavail * disk.f_frsize - reserve
+        return disk.space(self._home).beside(self._min_free)
 
     def _recent_spare(self) -> int:
         looked, spare = self._seen
