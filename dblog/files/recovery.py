@@ -1,0 +1,232 @@
+"""What happens between an error and the moment at which the file can be written again.
+
+From the first error on, lines go to the fallback. A thread is started that makes room where that is the trouble, and
+looks from time to time: is there enough free space, can the file be opened, does the disk take a test write? Then the
+file is written again and the thread ends. Nobody who logs waits for any of this.
+"""
+
+import errno
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from dblog import disk, durable
+from dblog.files.disk_state import DiskState
+from dblog.files.notify import StateChange
+from dblog.selflog import Announcer
+
+THREAD: Final = "dblog-files-recovery"
+_PROBE: Final = bytes(64 * 1024)
+_MAY_NOT_CREATE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+class Recovery:
+    """Looks after one file that cannot be written.
+
+    Args:
+        path: The file.
+        state: Its state.
+        min_free: Bytes that have to be free after a full disk, or a twentieth of a small one.
+        reopen: Opens the file anew, where it takes whatever lock it needs; raises OSError where it cannot be.
+        make_room: Called once, with the error, where the disk was full and before anything is tried.
+        tell: Told about changes of the state.
+        announcer: Says them on stderr.
+        fallback: Where records go meanwhile, in words.
+        wait: Waits for an event, for so many seconds; True where it came.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        state: DiskState,
+        *,
+        min_free: int,
+        reopen: Callable[[], object],
+        make_room: Callable[[OSError], object],
+        tell: Callable[[StateChange], object],
+        announcer: Announcer,
+        fallback: str = "stderr",
+        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+    ) -> None:
+        self.state = state
+        self._path = path
+        self._min_free = min_free
+        self._reopen = reopen
+        self._make_room = make_room
+        self._tell = tell
+        self._announcer = announcer
+        self._fallback = fallback
+        self._wait = wait
+        self._closed = False
+        self._made_room = False
+        self._announced = False
+        self.restart_after_fork()
+
+    def restart_after_fork(self) -> None:
+        """Begin anew in a child: the thread is the parent's. A degraded file is tried by whoever logs next."""
+        self._lock = threading.RLock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        if self.state.is_degraded:
+            self.state.try_now()
+
+    def failed(self, error: OSError) -> None:
+        """The file could not be opened or written; never raises, may be called under the lock of the writer."""
+        with self._lock:
+            news = self.state.failed(error)
+            if self._thread is None and not self._closed:
+                self._start()
+        if news:
+            self._say_degraded(error)
+
+    def wrote(self) -> None:
+        """A line is in the file; to be called where `state.failures` is not 0."""
+        with self._lock:
+            self.state.wrote()
+            self._made_room = False
+            downtime = self.state.recovered() if self.state.is_degraded else None
+        if downtime is not None:
+            self._say_recovered(downtime)
+
+    def diverts(self) -> bool:
+        """True where a line has to go to the fallback without a try.
+
+        A degraded file for which there is no thread (it is closed, or none could be started) is tried by whoever
+        logs first after the interval, and says so with `trying`.
+        """
+        state = self.state
+        return state.is_degraded and (self._thread is not None or state.until_next_try() > 0)
+
+    def trying(self) -> None:
+        """Whoever logs tries a degraded file, under the lock of the writer."""
+        with self._lock:
+            self.state.trying()
+
+    def close(self, timeout: float) -> None:
+        """End the thread, and wait for that so many seconds at most."""
+        with self._lock:
+            self._closed = True
+            thread, self._thread = self._thread, None
+        self._stop.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
+        self._thread = thread
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is ending, or the system has no thread left: see `diverts`
+            self._thread = None
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if self._look():
+                    return
+            except Exception as error:  # noqa: BLE001 - without this thread nobody would look any more
+                with self._lock:
+                    self.state.postponed()
+                text = f"unexpected {type(error).__name__} while looking after {self._path}: {error}"
+                self._announcer.announce(f"recovery {self._path}", text)
+
+    def _look(self) -> bool:
+        """Make room where that is the trouble, wait, and try; True where this is over."""
+        error = self.state.error
+        if error is not None and self.state.is_full and not self._made_room:
+            self._made_room = True
+            self._make_room(error)
+        return self._wait(self._stop, self.state.until_next_try()) or self._try()
+
+    def _try(self) -> bool:
+        with self._lock:
+            self.state.trying()
+        try:
+            if self.state.is_full and not self._has_room():
+                with self._lock:
+                    self.state.postponed()
+                return False
+            self._reopen()
+            self._test_write()
+        except OSError as error:
+            with self._lock:
+                self.state.failed(error)
+            return False
+        with self._lock:
+            downtime = self.state.recovered() if self.state.is_degraded else None
+            self._thread = None  # with the state: whoever finds the next error starts the next thread
+        if downtime is not None:
+            self._say_recovered(downtime)
+        return True
+
+    def _has_room(self) -> bool:
+        try:
+            return disk.space(_folder(self._path)).beside(self._min_free) >= 0
+        except OSError:  # no directory any more: opening the file makes it, or says why not
+            return True
+
+    def _test_write(self) -> None:
+        """Write to a file of its own, which has no name any more when it gets its bytes: nothing can stay behind."""
+        if not stat.S_ISREG(self._path.stat().st_mode):
+            return
+        probe = _folder(self._path) / f".{self._path.name}.{os.getpid()}.probe"
+        try:
+            fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno in _MAY_NOT_CREATE:  # the log file alone is ours: the first line will be the test
+                return
+            raise
+        try:
+            probe.unlink()
+            durable.write_all(fd, _PROBE)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def _say_degraded(self, error: OSError) -> None:
+        state = self.state
+        since = datetime.fromtimestamp(state.last_error_time or time.time()).astimezone().isoformat(timespec="seconds")
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        self._announced = self._announcer.announce(
+            f"degraded {self._path}",
+            f"{self._path} cannot be written since {since}: {reason} (error {state.error_count}); "
+            f"records go to {self._fallback} until it can",
+        )
+        self._report("degraded", reason, 0.0)
+
+    def _say_recovered(self, downtime: float) -> None:
+        topic = f"recovered {self._path}"
+        if self._announced:  # who heard of the beginning has to hear of the end
+            self._announcer.forget(topic)
+        free = self._free_bytes()
+        room = "" if free is None else f", {free / 1024 / 1024:,.1f} MiB are free"
+        self._announcer.announce(topic, f"{self._path} is written again after {downtime:.1f} s{room}")
+        self._report("normal", "", downtime)
+
+    def _report(self, state: Literal["degraded", "normal"], reason: str, downtime: float) -> None:
+        change = StateChange(
+            file=str(self._path),
+            state=state,
+            time=time.time(),
+            reason=reason,
+            error_count=self.state.error_count,
+            free_bytes=self._free_bytes(),
+            downtime_seconds=downtime,
+        )
+        self._tell(change)
+
+    def _free_bytes(self) -> int | None:
+        try:
+            return disk.space(_folder(self._path)).free
+        except OSError:  # it is a figure for the reader, no more
+            return None
+
+
+def _folder(path: Path) -> Path:
+    """The directory that really has the file: its name may be a link to another disk."""
+    return Path(os.path.realpath(path)).parent
