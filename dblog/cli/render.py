@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from dblog.columns import LOG_COLUMNS, SERVER_COLUMNS
+from dblog.escapes import printable, printable_json, printable_lines
 from dblog.reading.window import show
 
 if TYPE_CHECKING:
@@ -26,14 +27,6 @@ COLUMNS: Final = tuple(column.name for column in (*LOG_COLUMNS[2:], *SERVER_COLU
 
 INDENT: Final = "    "
 
-# Control characters, what changes the direction of writing, what is invisible, and halves of characters; but not the
-# joiners that scripts and emoji need.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e00ff]"
-)
-_UNSAFE_BUT_TAB = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0a-\x1f"))
-_UNSAFE_BUT_BREAKS = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _BARE_VALUE = re.compile(r"[^\s\"'=]+")
 _COLOURS: Final = ((50, "1;31"), (40, "31"), (30, "33"), (20, "32"), (0, "2"))
 
@@ -47,23 +40,6 @@ class Style:
     zone: tzinfo | None
     """The time zone of the times; None is the system's."""
     colour: bool
-
-
-def printable(text: str) -> str:
-    """The text in one line, with whatever could steer a terminal written as an escape."""
-    return _UNSAFE_BUT_TAB.sub(_escape, text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    named = {0x07: "\\a", 0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r"}
-    return named.get(code) or (
-        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-    )
-
-
-def _escape_in_json(found: re.Match[str]) -> str:
-    return json.dumps(found[0])[1:-1]
 
 
 def text_lines(rows: Iterable[Row], style: Style) -> Iterator[str]:
@@ -106,7 +82,7 @@ def csv_lines(rows: Iterable[Row], style: Style) -> Iterator[str]:
     for row in rows:
         plain = _plain(row, style)
         plain["extra_data"] = None if row["extra_data"] is None else to_json(row["extra_data"])
-        yield _csv_line([_UNSAFE_BUT_BREAKS.sub(_escape, str(v)) if v is not None else "" for v in plain.values()])
+        yield _csv_line([printable_lines(str(v)) if v is not None else "" for v in plain.values()])
 
 
 def table_lines(rows: Iterable[Row], style: Style) -> Iterator[str]:
@@ -207,7 +183,7 @@ def wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
 
 def to_json(value: object) -> str:
     """JSON in one line, readable, and safe for a terminal."""
-    return _UNSAFE.sub(_escape_in_json, json.dumps(value, ensure_ascii=False))
+    return printable_json(json.dumps(value, ensure_ascii=False))
 
 
 def _plain(row: Row, style: Style) -> dict[str, Any]:

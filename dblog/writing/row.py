@@ -10,23 +10,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from itertools import islice
 from typing import Final
 
 from dblog.copytext import NULL, cut, escape, is_storable, make_storable
 from dblog.defaults import FUTURE_WINDOW_DAYS, PAST_WINDOW_DAYS
+from dblog.writing.attributes import (
+    STANDARD_COUNT,
+    added_names,
+    class_name,
+    extra_of,
+    message_of,
+    shown,
+    task_of,
+    trace_of,
+)
 from dblog.writing.extra import ExtraEncoder
 
 TIMESTAMP_WIDTH: Final = len("2026-11-21 05:33:55.123456+00")
 
-_STANDARD = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
-_STANDARD_COUNT: Final = len(_STANDARD)
-_TRACE_KEYS: Final = ("trace_id", "otelTraceID")
-_SPAN_KEYS: Final = ("span_id", "otelSpanID")
-_OWN_KEYS: Final = frozenset(
-    {*_STANDARD, "message", "asctime", "taskName", *_TRACE_KEYS, *_SPAN_KEYS, "otelServiceName", "otelTraceSampled"}
-)
-_HAS_TASK_NAME: Final = "taskName" in _STANDARD  # since Python 3.12
 _NOTHING: Final = "\t".join([NULL] * 7)  # task_name to extra_data
 _NAME_BYTES: Final = 1000  # an entry of a btree holds 2,704 bytes, of logger and level together
 _LEVEL_BYTES: Final = 200
@@ -149,32 +150,26 @@ class RowEncoder:
 
     def _rest(self, record: logging.LogRecord, original_timestamp: str | None) -> str:
         """The fields from task_name to extra_data, which most records do not have."""
-        attributes = record.__dict__
-        task = record.taskName if _HAS_TASK_NAME else _running_task()  # type: ignore[attr-defined,unused-ignore]
+        task = task_of(record)
         tracer = sys.modules.get("opentelemetry.trace")
         with_text = record.exc_info or record.exc_text or record.stack_info
         standard = type(record) is logging.LogRecord  # then the first names are the standard ones, in their order
-        if len(attributes) == _STANDARD_COUNT and standard and not (task or tracer or with_text or original_timestamp):
+        bare = standard and len(record.__dict__) == STANDARD_COUNT
+        if bare and not (task or tracer or with_text or original_timestamp):
             return _NOTHING
-        names = list(islice(attributes, _STANDARD_COUNT, None) if standard else attributes)
-        extra = {name: attributes[name] for name in names if name not in _OWN_KEYS}
+        names = added_names(record)
+        extra = extra_of(record, names)
         traced = tracer is not None or len(extra) < len(names)
         if original_timestamp is not None:
             extra["original_timestamp"] = original_timestamp
-        trace, span = self._trace(attributes, tracer) if traced else (NULL, NULL)
+        trace, span = self._trace(record) if traced else (NULL, NULL)
         kind, exception, stack = self._exception(record) if with_text else (NULL, NULL, NULL)
         data = escape(self._extra.encode(extra)) if extra else NULL
         return f"{self._name_or_null(task)}\t{trace}\t{span}\t{kind}\t{exception}\t{stack}\t{data}"
 
-    def _trace(self, attributes: dict[str, object], tracer: object) -> tuple[str, str]:
-        """Trace and span of the record's own attributes, else of OpenTelemetry's current span."""
+    def _trace(self, record: logging.LogRecord) -> tuple[str, str]:
         try:
-            trace = next((attributes[key] for key in _TRACE_KEYS if attributes.get(key) not in (None, "", "0")), None)
-            span = next((attributes[key] for key in _SPAN_KEYS if attributes.get(key) not in (None, "", "0")), None)
-            if trace is None and tracer is not None:
-                context = tracer.get_current_span().get_span_context()  # type: ignore[attr-defined]
-                if context.is_valid:
-                    trace, span = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+            trace, span = trace_of(record)
         except Exception:  # noqa: BLE001 - a tracer that is half loaded must not cost the rest of the record
             self._count_repair()
             return NULL, NULL
@@ -183,17 +178,17 @@ class RowEncoder:
     def _exception(self, record: logging.LogRecord) -> tuple[str, str, str]:
         """The fields exception_type, exception and stack_info."""
         info = record.exc_info
-        stack = self._text(_shown(record.stack_info)) if record.stack_info else NULL
+        stack = self._text(shown(record.stack_info)) if record.stack_info else NULL
         if isinstance(info, tuple) and info[0] is not None:
             kind, error, trace = info
-            name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+            name = class_name(kind)
             try:
                 text = logging.Formatter().formatException((kind, error, trace))
             except Exception as broken:  # noqa: BLE001 - an exception that cannot even be shown still has a type
                 self._count_repair()
                 text = f"{name}: <its traceback could not be formatted: {type(broken).__name__}>"
             return self._name(name), self._text(text), stack
-        return NULL, self._text(_shown(record.exc_text)) if record.exc_text else NULL, stack
+        return NULL, self._text(shown(record.exc_text)) if record.exc_text else NULL, stack
 
     def _text(self, text: str) -> str:
         """A long text: storable, cut if need be, escaped."""
@@ -208,7 +203,7 @@ class RowEncoder:
 
     def _name(self, value: object, max_bytes: int = _NAME_BYTES) -> str:
         """A short text, which may stand in an index."""
-        text = _shown(value)
+        text = shown(value)
         storable = cut(make_storable(text), max_bytes)
         if storable != text:
             self._count_repair()
@@ -223,11 +218,7 @@ class RowEncoder:
 
     def _encode_carefully(self, record: logging.LogRecord) -> bytes:
         """Build the line without the caches; what cannot be had says why in its place."""
-        try:
-            message = record.getMessage()
-        except Exception as error:  # noqa: BLE001 - the arguments do not fit, or an object's __str__ raised
-            reason = f"{type(error).__name__}: {_shown(error)}"
-            message = f"{_shown(getattr(record, 'msg', None))} [dblog: the arguments could not be merged: {reason}]"
+        message = message_of(record)
         complete = logging.makeLogRecord(record.__dict__)  # gives a default to each attribute that is missing
         created: object = complete.created
         stamp, original = self._stamp(created if isinstance(created, int | float) else float("nan"))
@@ -235,8 +226,8 @@ class RowEncoder:
             rest = self._rest(complete, original)
         except Exception as error:  # noqa: BLE001 - an attribute of a kind that nobody expects must not cost the message
             rest = _NOTHING
-            message = f"{_shown(message)} [dblog: the rest could not be encoded: {type(error).__name__}]"
-        line = f"{stamp}\t{self._site(complete)}\t{self._thread(complete)}\t{rest}\t{self._text(_shown(message))}\n"
+            message = f"{shown(message)} [dblog: the rest could not be encoded: {type(error).__name__}]"
+        line = f"{stamp}\t{self._site(complete)}\t{self._thread(complete)}\t{rest}\t{self._text(shown(message))}\n"
         return line.encode()
 
 
@@ -248,20 +239,3 @@ def level_number(value: object) -> int:
 def _integer(value: object, bits: int) -> str:
     """A number that the column can hold, else NULL."""
     return str(int(value)) if isinstance(value, int | float) and abs(value) < 2**bits else NULL
-
-
-def _shown(value: object) -> str:
-    """`str()` that never fails."""
-    try:
-        return str(value)
-    except Exception as error:  # noqa: BLE001 - a broken __str__ must not cost the record
-        return f"<{type(value).__name__}: str() raised {type(error).__name__}>"
-
-
-def _running_task() -> str | None:
-    """The name of the asyncio task that logs, which records do not carry before Python 3.12."""
-    asyncio = sys.modules.get("asyncio")  # where nobody has loaded it, no task can be running
-    if asyncio is None or asyncio._get_running_loop() is None:
-        return None
-    task = asyncio.current_task()
-    return task.get_name() if task else None

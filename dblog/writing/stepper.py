@@ -108,12 +108,12 @@ class Stepper:
         self.asleep = True
         self._end.set()
 
-    def await_end(self, timeout: float) -> None:
-        """Wait for the last step, `timeout` seconds at most."""
+    def await_end(self, timeout: float, patience: float) -> None:
+        """Wait for the last step, `timeout` seconds at most, and `patience` more until the thread has let go of all."""
         ended = self._end.wait(timeout)
         thread = self._thread
         if ended and isinstance(thread, _StepperThread) and thread is not threading.current_thread():
-            thread.join(GRACE)
+            thread.join(patience)
 
     def _start(self) -> None:
         with self._starting:

@@ -20,6 +20,8 @@ RELIEF_BYTES: Final = 1024 * 1024
 """What a full queue gives up at a time."""
 _LEAST_COST: Final = 100
 """Rows that a frame of the spool counts for at least: a small one takes a round trip, too."""
+_PATIENCE: Final = 3.0
+"""Seconds without progress after which a closing thread takes the worker for stuck, not only slow."""
 _LOOK_AGAIN: Final = 0.01
 _LONGEST_WAIT: Final = 1.0
 _FOREVER: Final = 1e8
@@ -101,26 +103,30 @@ class Worker:
         # No thread of its own: nothing to do so far, none could be started, or it ended with the interpreter.
         if not self.stepper.run_here():
             self.wake()
-            self.stepper.await_end(seconds_left(deadline) + GRACE)
+            self.stepper.await_end(seconds_left(deadline) + GRACE, _PATIENCE)
         if not self.stepper.ended:
-            self.give_up()
+            self.give_up(_PATIENCE)
 
-    def give_up(self) -> None:
+    def give_up(self, patience: float = GRACE) -> None:
         """Take everything from a worker that is stuck or has ended, and give it up to the spool or stderr.
 
         Where the worker is stuck in the spool itself, on a disk that does not answer, its batch is left to it; where
         a thread is stuck in the journal, what waits is left to that.
+
+        Args:
+            patience: Seconds that a worker which gives up one batch after another may take for each.
         """
-        free = self._owner.acquire(timeout=GRACE)
+        free = self._await_owner(patience)
         try:
             self.stepper.end()
             stored = self._delivery.disown()
             if free:
-                batch, self._pending = self._pending, None
+                batch = self._pending
                 if batch is not None and batch.key != stored:
                     self._delivery.give_up(batch)
+                self._pending = None  # not before: a signal may interrupt this, and who closes again finds the batch
                 self._progress.notify_all()
-            answers = self._queue.answers(GRACE)
+            answers = self._queue.answers(patience)
             if answers:
                 self._give_up_queue(spool=free)
             if free and answers:
@@ -165,6 +171,15 @@ class Worker:
     def waiting_batch(self) -> Batch | None:
         """The batch that is being delivered."""
         return self._pending
+
+    def _await_owner(self, patience: float) -> bool:
+        """Have the lock of whoever gives up batches; False where that makes no progress within `patience` seconds."""
+        taken = self._queue.taken
+        while not self._owner.acquire(timeout=patience):
+            before, taken = taken, self._queue.taken
+            if taken == before:
+                return False
+        return True
 
     def _at_end(self) -> None:
         if self._queue:  # what was logged between the last look and the end
