@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from datetime import time
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +14,11 @@ import yaml
 from pydantic import SecretStr
 
 from dblog.cli.options import location_options, settings_from
-from dblog.cli.render import printable
-from dblog.config import DEFAULT_PATH, ENVIRONMENT_PREFIX
+from dblog.config import DEFAULT_PATH
 from dblog.errors import ConfigurationError
+from dblog.escapes import printable
 from dblog.fields import Section
+from dblog.validation import ENVIRONMENT_PREFIX
 
 HIDDEN: Final = "********"
 SECRET_PARTS: Final = frozenset({"password", "sslpassword", "oauth_client_secret"})
@@ -89,6 +91,12 @@ def _plain(name: str, value: object) -> object:
             return _shown(value)
         case SecretStr():
             return _hidden(value.get_secret_value()) if name == "dsn" else HIDDEN
+        case str() if name == "webhook_url":  # its path is often the token
+            return HIDDEN
+        case int() if name in ("file_mode", "dir_mode"):
+            return f"{value:04o}"
+        case time():
+            return value.isoformat()
         case dict():
             return {key: _level_name(level) for key, level in value.items()}
         case tuple():
@@ -96,7 +104,7 @@ def _plain(name: str, value: object) -> object:
         case Path():
             return str(value)
         case int() if not isinstance(value, bool):
-            return _level_name(value) if name == "level" else int(value)
+            return _level_name(value) if name in ("level", "flush_level") else int(value)
     return value
 
 

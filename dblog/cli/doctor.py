@@ -7,10 +7,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from dblog.checks import SEVERITY, Check, worst
 from dblog.cli.options import with_settings
-from dblog.cli.render import printable
+from dblog.escapes import printable
 from dblog.settings import Settings
-from dblog.store.doctor import SEVERITY, Check, examine, examine_spool, worst
+from dblog.store.doctor import examine, examine_spool
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 

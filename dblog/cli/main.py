@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "replay": "Deliver what writers that ended have left in the spool.",
     "rejected": "List the rows that PostgreSQL refused, and try them again.",
     "prune": "Drop partitions older than the retention.",
+    "files": "Report, rotate, clean and check a folder of log files.",
     "doctor": "Check the connection, the tables, the rights, the partitions, the spool.",
     "config": "Check, show or explain the configuration.",
     "demo": "Log into a PostgreSQL and read it back.",
@@ -140,7 +141,7 @@ def _discard(stream: TextIO) -> None:
 
 def _report(error: Exception) -> int:
     """Say in one line what went wrong; return the exit code."""
-    from dblog.cli.render import printable
+    from dblog.escapes import printable
 
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)

@@ -9,8 +9,9 @@ import click
 import sqlalchemy as sa
 
 from dblog.cli.options import with_output, with_selection, with_settings
-from dblog.cli.render import FORMS, Style, printable, write
+from dblog.cli.render import FORMS, Style, write
 from dblog.errors import UsageError
+from dblog.escapes import printable
 from dblog.reading.query import Query, newest, records
 from dblog.reading.terms import Filter
 from dblog.reading.window import Window, ago, show

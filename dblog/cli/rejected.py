@@ -17,11 +17,12 @@ from dblog.cli.options import (
     with_settings,
     with_spool_dir,
 )
-from dblog.cli.render import counted, printable, several, to_json, wrapped, write
+from dblog.cli.render import counted, several, to_json, wrapped, write
 from dblog.cli.replay import Notes, deadline, interruptible, progress, require_all
 from dblog.cli.rows import print_rows, row_options
 from dblog.cli.targets import choose, shown, targets_in
 from dblog.errors import DblogError, UsageError
+from dblog.escapes import printable
 from dblog.reading.copied import decode
 from dblog.reading.window import show
 from dblog.settings import Settings

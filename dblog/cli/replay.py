@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dblog.cli.options import Seconds, source_option, spool_dir_option, spool_directory, with_settings
-from dblog.cli.render import printable, several
+from dblog.cli.render import several
 from dblog.cli.targets import choose, left_by, shown, targets_in
 from dblog.errors import DblogError
+from dblog.escapes import printable
 from dblog.location import place, place_of, target
 from dblog.selflog import Announcer
 from dblog.settings import Settings

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from dblog.batch import Batch
-from dblog.cli.render import Style, printable, several, text_lines, to_json, write
+from dblog.cli.render import Style, several, text_lines, to_json, write
 from dblog.errors import UsageError
+from dblog.escapes import printable
 from dblog.reading.copied import completed, decode
 from dblog.sinks import inspection
 from dblog.sinks.frames import Damage

@@ -9,11 +9,12 @@ import click
 from rich.filesize import decimal
 
 from dblog.cli.options import form_option, with_spool_dir
-from dblog.cli.render import Style, counted, draw, make_table, printable, several, to_json, write
+from dblog.cli.render import Style, counted, draw, make_table, several, to_json, write
 from dblog.cli.rows import print_rows, row_options
 from dblog.cli.targets import shown
 from dblog.columns import COLUMN_NAMES
 from dblog.errors import UsageError
+from dblog.escapes import printable
 from dblog.sinks import inspection, survey
 from dblog.sinks.inspection import BatchName, Contents, SpoolFile
 from dblog.sinks.survey import Writer

@@ -8,8 +8,9 @@ import click
 
 from dblog.cli.options import Seconds, with_output, with_selection, with_settings
 from dblog.cli.query import answer
-from dblog.cli.render import ENDLESS, FORMS, Style, printable, write
+from dblog.cli.render import ENDLESS, FORMS, Style, write
 from dblog.errors import UsageError
+from dblog.escapes import printable
 from dblog.reading.follow import follow
 from dblog.reading.query import Query
 from dblog.reading.terms import Filter

@@ -11,7 +11,8 @@ from uuid import UUID
 import click
 
 from dblog.cli.options import with_output, with_settings, with_window
-from dblog.cli.render import Style, draw, make_table, printable, several, to_json, write
+from dblog.cli.render import Style, draw, make_table, several, to_json, write
+from dblog.escapes import printable
 from dblog.reading.audit import Account, Faults, audit
 from dblog.reading.notes import UncleanEnd
 from dblog.reading.window import Window, show

@@ -10,8 +10,9 @@ import click
 
 from dblog.cli.held import FAILING, Held, look
 from dblog.cli.options import form_option, with_spool_dir
-from dblog.cli.render import Style, counted, draw, make_table, printable, several, to_json, wrapped, write
+from dblog.cli.render import Style, counted, draw, make_table, several, to_json, wrapped, write
 from dblog.cli.targets import shown
+from dblog.escapes import printable
 from dblog.reading.window import show
 from dblog.sinks import survey
 from dblog.sinks.survey import Status

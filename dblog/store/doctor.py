@@ -4,11 +4,10 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Literal
 
 import sqlalchemy as sa
 
+from dblog.checks import Check, State
 from dblog.errors import DatabaseError, NotMigrated, Unreachable
 from dblog.location import place
 from dblog.settings import DatabaseSettings
@@ -18,26 +17,6 @@ from dblog.store.layout import layout_of
 from dblog.store.migrate import require_server
 from dblog.store.names import Names
 from dblog.store.partitions import Partition, list_partitions, plan_ahead, server_now
-
-State = Literal["ok", "warning", "error"]
-
-SEVERITY: Final[tuple[State, ...]] = ("ok", "warning", "error")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What one check found."""
-
-    name: str
-    state: State
-    finding: str
-    remedy: str | None = None
-    """The command that mends it, where one does."""
-
-
-def worst(checks: tuple[Check, ...]) -> State:
-    """The most severe state among the checks."""
-    return max((check.state for check in checks), key=SEVERITY.index, default="ok")
 
 
 def examine(settings: DatabaseSettings) -> tuple[Check, ...]:

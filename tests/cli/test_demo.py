@@ -59,12 +59,17 @@ def temporary_folder() -> Iterator[Path]:
 
 def test_every_record_is_a_row(empty_database: Database, tmp_path: Path) -> None:
     """On an empty database the demo makes the tables, fills them, and counts the same as SQL does."""
-    done = demo(tmp_path, "--seconds", "2", "--rate", "1000", "--dsn", empty_database.dsn)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    emitted, stored = emitted_and_stored(done.stdout)
-    assert emitted == stored == rows(empty_database) > 1500
-    assert "\x1b" not in done.stdout, "no colours in a pipe"
+    arguments = ["--seconds", "3600", "--rate", "1000", "--dsn", empty_database.dsn]
+    with subprocess.Popen(
+        [*DEMO, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        eventually(lambda: rows(empty_database) > 1500, "enough rows for some of every kind")
+        process.send_signal(signal.SIGINT)
+        output, complaints = process.communicate()
+    assert (process.returncode, complaints) == (0, "")
+    emitted, stored = emitted_and_stored(output)
+    assert emitted == stored == rows(empty_database)
+    assert "\x1b" not in output, "no colours in a pipe"
     with empty_database.connect() as connection:
         found = connection.execute(
             "SELECT count(DISTINCT level), count(DISTINCT logger_name), count(DISTINCT thread_name), count(exception),"
@@ -73,7 +78,8 @@ def test_every_record_is_a_row(empty_database: Database, tmp_path: Path) -> None
         ).fetchone()
     assert found is not None
     levels, loggers, threads, exceptions, unicode, masked, writers = found
-    assert (levels, loggers, threads, writers) == (4, 4, 5, 1)
+    assert (loggers, threads, writers) == (4, 5, 1)
+    assert levels >= 4
     assert exceptions > 0
     assert unicode
     assert masked
@@ -107,7 +113,7 @@ def test_a_missing_row_is_noticed(database: Database, tmp_path: Path) -> None:
             "CREATE TRIGGER lose BEFORE INSERT ON dblog_logs FOR EACH ROW"
             " WHEN (NEW.logger_name = 'shop.worker') EXECUTE FUNCTION lose()"
         )
-    done = demo(tmp_path, "--seconds", "0.5", "--rate", "500", "--dsn", database.dsn)
+    done = demo(tmp_path, "--seconds", "0.2", "--rate", "0", "--dsn", database.dsn)
     emitted, stored = emitted_and_stored(done.stdout)
     assert done.returncode == 1
     assert 0 < stored < emitted
@@ -152,7 +158,7 @@ def test_without_a_server_it_brings_its_own(tmp_path: Path, temporary_folder: Pa
 @needs_binaries
 def test_keep_leaves_the_server_until_it_is_stopped(tmp_path: Path, temporary_folder: Path) -> None:
     """With --keep the printed commands work afterwards: one finds the records, the last one ends the server."""
-    done = demo(tmp_path, "--seconds", "1", "--keep", TMPDIR=str(temporary_folder))
+    done = demo(tmp_path, "--seconds", "0.2", "--rate", "0", "--keep", TMPDIR=str(temporary_folder))
     assert done.returncode == 0, done.stderr
     lines = [line.strip() for line in done.stdout.splitlines()]
     stop = lines[-1]
@@ -170,20 +176,22 @@ def test_keep_leaves_the_server_until_it_is_stopped(tmp_path: Path, temporary_fo
 def test_a_terminal_sees_the_progress(database: Database, tmp_path: Path) -> None:
     """Where standard error is a terminal, a bar with the figures so far is drawn on it."""
     reader, terminal = pty.openpty()
-    arguments = ["--seconds", "0.5", "--rate", "500", "--dsn", database.dsn]
+    arguments = ["--seconds", "3600", "--rate", "500", "--dsn", database.dsn]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
     with subprocess.Popen(
         [*DEMO, *arguments], stdout=subprocess.DEVNULL, stderr=terminal, cwd=tmp_path, env=environment
     ) as process:
         os.close(terminal)
-        drawn = b""
+        drawn, figures = b"", None
         with suppress(OSError):  # Linux's way to say that the other side of a terminal was closed
             while part := os.read(reader, 10_000):
                 drawn += part
+                if figures is None and (figures := re.search(rb"[1-9]\d* emitted", drawn)):
+                    process.send_signal(signal.SIGINT)
         os.close(reader)
     assert process.returncode == 0
     assert b"the shop is open" in drawn
-    assert re.search(rb"[1-9]\d* emitted", drawn)
+    assert figures
 
 
 @pytest.mark.parametrize("wrong", [("--rate", "-1"), ("--seconds", "0"), ("--rate", "fast")])

@@ -16,7 +16,7 @@ from dblog.cli import main as cli
 from dblog.cli.main import COMMANDS, run
 
 ROOT = Path(dblog.__file__).parents[1]
-TIMEOUT = 60.0
+TIMEOUT = 200.0
 
 
 def start(*arguments: str, text: str = "") -> subprocess.Popen[str]:

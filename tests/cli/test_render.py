@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dblog.cli.render import COLUMNS, FORMS, Style, printable, to_json
+from dblog.cli.render import COLUMNS, FORMS, Style, to_json
+from dblog.escapes import printable
 
 ROW: dict[str, Any] = dict.fromkeys(COLUMNS) | {
     "timestamp": datetime(2026, 11, 21, 10, 0, 0, 123_456, tzinfo=UTC),

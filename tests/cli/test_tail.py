@@ -14,7 +14,7 @@ from servers import Database
 import dblog
 from dblog.cli.main import run
 
-TIMEOUT = 60.0
+TIMEOUT = 200.0
 
 
 def test_the_last_records_are_shown(database: Database, capsys: pytest.CaptureFixture[str]) -> None:

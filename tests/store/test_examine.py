@@ -8,9 +8,10 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from servers import Database
 
+from dblog.checks import Check, worst
 from dblog.settings import DatabaseSettings
 from dblog.store import migrate
-from dblog.store.doctor import Check, examine, worst
+from dblog.store.doctor import examine
 
 
 def by_name(database: Database, **more: object) -> dict[str, Check]:
