@@ -4,27 +4,23 @@ Strongest first: an explicit DSN argument, `DBLOG_` variables, the file, the def
 fill in what none of them says about the connection, because libpq reads them itself.
 """
 
-import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 
 from dblog.errors import ConfigurationError
+from dblog.files.settings import FileSettings, StreamSettings
 from dblog.settings import HandlerSettings, Settings
+from dblog.validation import ENVIRONMENT_PREFIX, all_paths, validated
 
 DEFAULT_PATH = Path("config.yml")
-ENVIRONMENT_PREFIX = "DBLOG_"
 LOCATION_KEYS = frozenset({"dsn", "host", "port", "username", "password", "database"})
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 STRUCTURED_KEYS = frozenset({("logging", "components"), ("logging", "database", "mask_keys")})
-
-_NOT_A_SECTION = ("model_type", "model_attributes_type", "dict_type")
 
 Tree = dict[str, Any]
 
@@ -59,10 +55,7 @@ def load_settings(
     if dsn:
         _drop_location(tree)
         _section(tree, "database")["dsn"] = dsn
-    try:
-        settings = Settings.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigurationError(*(_sentence(detail) for detail in error.errors())) from None
+    settings = validated(Settings, tree)
     if need_database:
         _require_a_database(settings)
     return settings
@@ -75,10 +68,25 @@ def handler_settings(arguments: Mapping[str, object]) -> HandlerSettings:
         ConfigurationError: An argument is wrong; all mistakes are named.
     """
     given = {**arguments, "dsn": arguments.get("dsn") or os.environ.get("DBLOG_DSN", "")}
-    try:
-        return HandlerSettings.model_validate(given)
-    except ValidationError as error:
-        raise ConfigurationError(*(_sentence(detail) for detail in error.errors())) from None
+    return validated(HandlerSettings, given)
+
+
+def file_settings(arguments: Mapping[str, object]) -> FileSettings:
+    """Validate the arguments of a `ResilientRotatingFileHandler`.
+
+    Raises:
+        ConfigurationError: An argument is wrong; all mistakes are named.
+    """
+    return validated(FileSettings, arguments)
+
+
+def stream_settings(arguments: Mapping[str, object]) -> StreamSettings:
+    """Validate the arguments of a `LogManager`.
+
+    Raises:
+        ConfigurationError: An argument is wrong or unknown; all mistakes are named.
+    """
+    return validated(StreamSettings, arguments)
 
 
 def _read(source: str | Path | Mapping[str, object] | None) -> Tree:
@@ -175,7 +183,7 @@ def _path_of(name: str) -> tuple[str, ...]:
         return ()
     rest = name.removeprefix(ENVIRONMENT_PREFIX)
     if "__" not in rest:
-        for path in _all_paths(Settings):
+        for path in all_paths(Settings):
             if len(path) > 1 and rest.lower() == "_".join(path):
                 meant = ENVIRONMENT_PREFIX + "__".join(path).upper()
                 raise ConfigurationError(f"{name}: unknown variable; did you mean {meant}?")
@@ -191,46 +199,6 @@ def _structured(name: str, value: str) -> object:
         return yaml.safe_load(value)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigurationError(f"{name}: {value!r} is not a list or mapping in YAML or JSON") from None
-
-
-def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-
-
-def _all_paths(model: type[BaseModel], *above: str) -> Iterator[tuple[str, ...]]:
-    for key, annotation in _fields(model).items():
-        yield (*above, key)
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from _all_paths(annotation, *above, key)
-
-
-def _sentence(detail: ErrorDetails) -> str:
-    """Name the key, the value and what is accepted; secrets are never repeated."""
-    path = tuple(str(key) for key in detail["loc"])
-    name = ".".join(path) or "settings"
-    variable = ENVIRONMENT_PREFIX + "__".join(path).upper()
-    source = f" (from {variable})" if variable in os.environ else ""
-    if detail["type"] == "extra_forbidden":
-        return f"{name}{source}: unknown key{_suggestion(path)}"
-    message = detail["msg"].removeprefix("Value error, ")
-    if not message.startswith(("is ", "must ")):
-        message = message[:1].lower() + message[1:]
-    secret = path[-1:] in (("dsn",), ("password",)) or isinstance(detail["input"], SecretStr)
-    if detail["type"] in _NOT_A_SECTION:  # what stands there instead may be a connection string
-        return f"{name}{source}: must be a section with keys of its own, not a {type(detail['input']).__name__}"
-    shown = "" if secret or isinstance(detail["input"], dict) else f" {_shown(detail['input'])}"
-    return f"{name}{source}:{shown} {message}"
-
-
-def _suggestion(path: tuple[str, ...]) -> str:
-    siblings = [known[-1] for known in _all_paths(Settings) if known[:-1] == path[:-1]]
-    close = difflib.get_close_matches(path[-1], siblings, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; accepted: {', '.join(siblings)}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _require_a_database(settings: Settings) -> None:

@@ -4,7 +4,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from dblog.handler import DatabaseLogHandler
 from dblog.selflog import Announcer
 
 if TYPE_CHECKING:
-    from dblog.settings import ConsoleSettings, Settings
+    from dblog.files.handler import ResilientRotatingFileHandler
+    from dblog.settings import ConsoleSettings, LoggingSettings, Settings
 
 
 class LoggerManager:
@@ -26,6 +27,8 @@ class LoggerManager:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._handlers: list[logging.Handler] = []
+        self._database: DatabaseLogHandler | None = None
+        self._file: ResilientRotatingFileHandler | None = None
         self._levels: dict[str, int] = {}
         self._root_level: int | None = None
         self._captures_warnings = False
@@ -38,8 +41,9 @@ class LoggerManager:
             self.shutdown()
             try:
                 settings = load_settings(config)
-                handlers = self._make_handlers(settings)
+                handlers = list(self._make_handlers(settings))
             except ConfigurationError as error:
+                self.shutdown()  # of two handlers the first may be there
                 self._fall_back_to_console(error)
                 return False
             self._attach(handlers, settings.logging.level)
@@ -59,15 +63,19 @@ class LoggerManager:
     def database_handler(self) -> DatabaseLogHandler | None:
         """The handler that `initialize` made, for its figures; None where there is none."""
         with self._lock:
-            return next((each for each in self._handlers if isinstance(each, DatabaseLogHandler)), None)
+            return self._database
+
+    def file_handler(self) -> "ResilientRotatingFileHandler | None":
+        """The handler that `initialize` made for `logging.file`; None where there is none."""
+        with self._lock:
+            return self._file
 
     def shutdown(self, timeout: float | None = None) -> bool:
         """Take the handlers off the root logger, deliver what waits, restore the levels."""
         with self._lock:
-            delivered = True
+            # The file after the database: what is logged in the meantime is at least there.
+            delivered = [_bring_away(each, timeout) for each in (self._database, self._file) if each is not None]
             for each in self._handlers:
-                if isinstance(each, DatabaseLogHandler):
-                    delivered = _bring_away(each, timeout)
                 logging.getLogger().removeHandler(each)
                 each.close()
             for name, level in self._levels.items():
@@ -77,17 +85,21 @@ class LoggerManager:
             if self._captures_warnings:
                 logging.captureWarnings(False)
             self._handlers, self._levels, self._root_level, self._captures_warnings = [], {}, None, False
-            return delivered
+            self._database = self._file = None
+            return all(delivered)
 
-    def _make_handlers(self, settings: "Settings") -> list[logging.Handler]:
+    def _make_handlers(self, settings: "Settings") -> Iterator[logging.Handler]:
         console = settings.logging.console
-        handlers: list[logging.Handler] = [_console(console)] if console.enabled else []
+        if console.enabled:
+            yield _console(console)
+        if settings.logging.file.enabled:
+            self._file = _file(settings.logging)
+            yield self._file
         if settings.logging.database.enabled:
             chosen = settings.handler_settings().model_dump(by_alias=True)
             chosen["dsn"] = chosen["dsn"].get_secret_value()
-            shown_from = console.level if console.enabled and console.stream == "stderr" else None
-            handlers.append(DatabaseLogHandler(**{**chosen, "console_level": shown_from}))
-        return handlers
+            self._database = DatabaseLogHandler(**{**chosen, "console_level": _shown_from(console, "stderr")})
+            yield self._database
 
     def _attach(self, handlers: list[logging.Handler], level: int) -> None:
         root = logging.getLogger()
@@ -107,10 +119,12 @@ class LoggerManager:
         self._attach([handler], logging.DEBUG)
 
 
-def _bring_away(handler: DatabaseLogHandler, timeout: float | None) -> bool:
+def _bring_away(handler: "DatabaseLogHandler | ResilientRotatingFileHandler", timeout: float | None) -> bool:
     """Deliver what waits and close the handler, both within one time limit."""
-    deadline = time.monotonic() + (handler.settings.close_timeout if timeout is None else timeout)
-    delivered = handler.flush(timeout)
+    own = handler.close_timeout if isinstance(handler, DatabaseLogHandler) else defaults.CLOSE_TIMEOUT
+    limit = own if timeout is None else timeout
+    deadline = time.monotonic() + limit
+    delivered = handler.flush(limit)
     logging.getLogger().removeHandler(handler)
     handler.close(max(0.0, deadline - time.monotonic()))
     return delivered
@@ -120,6 +134,30 @@ def _console(settings: "ConsoleSettings") -> logging.Handler:
     handler = logging.StreamHandler(sys.stdout if settings.stream == "stdout" else sys.stderr)
     handler.setFormatter(logging.Formatter(settings.format))
     handler.setLevel(settings.level)
+    return handler
+
+
+def _shown_from(console: "ConsoleSettings", stream: str) -> int | None:
+    """The level from which records are on a stream already: no fallback to it prints them again."""
+    return console.level if console.enabled and console.stream == stream else None
+
+
+def _file(settings: "LoggingSettings") -> "ResilientRotatingFileHandler":
+    from dblog.files.handler import ResilientRotatingFileHandler
+    from dblog.formatting import JsonFormatter, TextFormatter
+
+    chosen = settings.file
+    arguments = chosen.file_settings().model_dump(by_alias=True)
+    arguments["console_level"] = _shown_from(settings.console, chosen.fallback_stream)
+    try:
+        handler = ResilientRotatingFileHandler(**arguments)
+    except OSError as error:
+        raise ConfigurationError(f"logging.file.path: {chosen.path!r} cannot be opened: {error.strerror}") from None
+    handler.setLevel(chosen.level)
+    if chosen.format == "json":
+        handler.setFormatter(JsonFormatter(service=settings.service, mask_keys=settings.database.mask_keys))
+    else:
+        handler.setFormatter(TextFormatter(chosen.text_format, escape=chosen.escape))
     return handler
 
 

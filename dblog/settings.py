@@ -24,6 +24,7 @@ from dblog.fields import (
     TablePrefix,
     Text,
 )
+from dblog.files.settings import FileLogSettings
 from dblog.periods import PartitionBy
 
 
@@ -105,6 +106,7 @@ class LoggingSettings(Section):
     capture_warnings: bool = True
     components: dict[Text, Level] = Field(default_factory=dict)
     console: ConsoleSettings = ConsoleSettings()
+    file: FileLogSettings = FileLogSettings()
     database: DatabaseLogSettings = DatabaseLogSettings()
 
 

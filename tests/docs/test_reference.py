@@ -1,6 +1,9 @@
 """The references name everything that there is, with the defaults that are in force, and nothing else."""
 
+import dataclasses
 import inspect
+import json
+import logging
 import re
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
@@ -13,11 +16,12 @@ from documents import DOCS
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from dblog import DatabaseLogHandler, HandlerStats
+from dblog import DatabaseLogHandler, FileMetrics, HandlerStats, JsonFormatter, ResilientRotatingFileHandler
 from dblog.cli.main import COMMANDS
 from dblog.cli.main import dblog as entry
 from dblog.columns import BATCH_COLUMNS, BATCH_SERVER_COLUMNS, LOG_COLUMNS, SERVER_COLUMNS, Column
 from dblog.fields import Section
+from dblog.files.settings import RotationSettings, StreamSettings
 from dblog.reading.fields import FIELDS
 from dblog.settings import Settings
 from dblog.store.schema import INDEXES
@@ -26,6 +30,7 @@ CONFIGURATION = (DOCS / "reference" / "configuration.md").read_text(encoding="ut
 TABLE = (DOCS / "reference" / "table.md").read_text(encoding="utf-8")
 CLI = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
 HANDLER = (DOCS / "reference" / "handler.md").read_text(encoding="utf-8")
+FILES = (DOCS / "reference" / "files.md").read_text(encoding="utf-8")
 
 
 def settings_below(section: Section, *above: str) -> Iterator[tuple[str, FieldInfo, object]]:
@@ -181,3 +186,48 @@ def test_figures_of_the_handler() -> None:
     """The handler's reference has each figure of `stats()`."""
     figures = {name for name, value in inspect.getmembers(HandlerStats) if not name.startswith("_")}
     assert {row[0].strip("`") for row in rows_of(section_of(HANDLER, "## Figures"))} == figures
+
+
+def test_arguments_of_the_file_handler() -> None:
+    """The reference of files has each argument in its order, with its default."""
+    signature = inspect.signature(ResilientRotatingFileHandler).parameters
+    rows = {row[0].strip("`"): row[1].strip("`") for row in rows_of(section_of(FILES, "## Arguments"))}
+    assert list(rows) == list(signature)
+    assert rows.pop("filename") == ""
+    defaults = {name: signature[name].default for name in rows}
+    for name in ("file_mode", "dir_mode"):
+        assert rows.pop(name) == oct(defaults.pop(name))
+    assert rows == {name: str(default) for name, default in defaults.items()}
+
+
+def test_figures_of_files() -> None:
+    """The reference of files has each figure of `metrics()`."""
+    figures = [field.name for field in dataclasses.fields(FileMetrics)]
+    assert [row[0].strip("`") for row in rows_of(section_of(FILES, "## Figures"))] == figures
+
+
+def test_attributes_of_the_file_handler() -> None:
+    """What the reference of files names is there, with its arguments."""
+    for name, _ in rows_of(section_of(FILES, "## Attributes and methods")):
+        attribute, _, arguments = name.strip("`").partition("(")
+        member = inspect.getattr_static(ResilientRotatingFileHandler, attribute)
+        shown = re.findall(r"(\w+)=None", arguments)
+        assert isinstance(member, property) or list(inspect.signature(member).parameters)[1:] == shown
+
+
+def test_keys_of_json_lines() -> None:
+    """The reference of files has the keys of a line of JSON, and says which are always there."""
+    rows = {row[0].strip("`"): row[1] for row in rows_of(section_of(FILES, "## JSON lines"))}
+    plain = json.loads(JsonFormatter().format(logging.makeLogRecord({"msg": "x"})))
+    assert [name for name, there in rows.items() if there == "always"] == list(plain)
+
+
+def test_settings_of_a_log_manager() -> None:
+    """The reference of files has the defaults by which streams differ from a plain file."""
+    rows = {row[0].strip("`"): row[1] for row in rows_of(section_of(FILES, "## `LogManager`")) if len(row) == 3}
+    own = StreamSettings()
+    named = {field.alias or name: name for name, field in StreamSettings.model_fields.items()}
+    assert StreamSettings.model_validate(rows) == own
+    common = RotationSettings().model_dump()
+    differ = {alias for alias, name in named.items() if getattr(own, name) != common.get(name)}
+    assert differ - {"encoding", "errors"} == rows.keys()

@@ -21,6 +21,7 @@ import click
 import pytest
 import yaml
 from documents import DOCS, OWNER, PLACE, TOP, Block, blocks_of, documents, localized
+from programs import TIMEOUT
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from servers import Database
@@ -147,7 +148,8 @@ class Walk:
             (self._folder / "config.yml").write_text(text, encoding="utf-8")
 
     def _run_program(self, text: str, block: Block) -> None:
-        done = subprocess.run([sys.executable, "-c", text], check=False, capture_output=True, text=True, timeout=60)
+        command = [sys.executable, "-c", text]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=TIMEOUT)
         assert done.returncode == 0, f"{block}: {done.stderr}"
         self._printed = done.stdout
 
@@ -178,7 +180,7 @@ class Walk:
             ["bash", "-o", "pipefail", "-c", command],
             check=False,
             text=True,
-            timeout=60,
+            timeout=TIMEOUT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=TOP if block.mark("in") == "repository" else self._folder,
