@@ -41,10 +41,11 @@ def measure_calls(
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("TRUNCATE dblog_logs")
     with open_handler() as handler, rivals.logger_with(handler) as logger:
-        return _time_calls(logger, threads, calls)
+        return time_calls(logger, threads, calls)
 
 
-def _time_calls(logger: Logger, threads: int, calls: int) -> Figures:
+def time_calls(logger: Logger, threads: int, calls: int) -> Figures:
+    """The cost of `calls` calls of that logger, spread over `threads` threads."""
     share = calls // threads
     durations: list[list[int]] = [[] for _ in range(threads)]
     start = threading.Barrier(threads + 1)
