@@ -64,16 +64,18 @@ def forget(handler: Closeable) -> None:
 
 
 def _close_all() -> None:
-    _flush_what_is_in_front()
-    handlers = list(_handlers)
-    for handler in handlers:
-        handler.flush(0.0)  # all deliver at once, so that the slowest one decides how long it takes
     begun = time.monotonic()
     interrupt: BaseException | None = None
-    for handler in handlers:
+    try:
+        _flush_what_is_in_front()
+        for handler in list(_handlers):
+            handler.flush(0.0)  # all deliver at once, so that the slowest one decides how long it takes
+    except BaseException as error:  # noqa: BLE001 - as below
+        interrupt = error
+    for handler in list(_handlers):
         for _ in range(_SIGNALS):
-            left = handler.close_timeout - (time.monotonic() - begun)
             try:
+                left = handler.close_timeout - (time.monotonic() - begun)
                 handler.close(0.0 if interrupt else max(_LEAST, left))
                 break
             except BaseException as error:  # noqa: BLE001 - what a signal handler raises ends the rest sooner, not now
