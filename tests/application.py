@@ -12,8 +12,9 @@ import pytest
 from eventually import PATIENCE, eventually
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from stderr import said_so_far
 
-from dblog import DatabaseLogHandler, HandlerStats
+from dblog import DatabaseLogHandler
 
 ROW_TEXT = "what-only-the-row-may-say"
 """Stands in every message; a line of dblog's own that has it tells strangers what was logged."""
@@ -33,7 +34,7 @@ class Application:
         self,
         handler: DatabaseLogHandler,
         logger: logging.Logger,
-        conserved: Callable[[HandlerStats], None],
+        conserved: Callable[[DatabaseLogHandler], None],
         capfd: pytest.CaptureFixture[str],
     ) -> None:
         self.handler = handler
@@ -41,7 +42,6 @@ class Application:
         self._logger = logger
         self._conserved = conserved
         self._capfd = capfd
-        self._said = ""
         self._logged = 0
         self._lock = threading.Lock()
         self._started = time.monotonic()
@@ -79,15 +79,14 @@ class Application:
     def await_outage(self, saying: str) -> None:
         """Wait until the database is given up for the time being and records are in the spool; stderr says why."""
         eventually(lambda: self.handler.stats().spooled.get(logging.INFO), "records in the spool")
-        last_error = self.handler.stats().last_error or ""
-        assert saying in last_error, last_error
-        self._conserved(self.handler.stats())
-        assert saying in self.said()
+        eventually(lambda: saying in (self.handler.stats().last_error or ""), f"the last error to be {saying!r}")
+        self._conserved(self.handler)
+        eventually(lambda: saying in self.said(), "the outage to be announced", 2 * PATIENCE)  # once a minute
 
     def await_failure(self, saying: str) -> None:
         """Wait until a try has failed; stderr says why."""
         eventually(lambda: saying in self.said(), "the failure to be announced")
-        self._conserved(self.handler.stats())
+        self._conserved(self.handler)
 
     def expect_refused(self, refused: Callable[[str], bool]) -> Self:
         """Expect all messages logged so far in the table but those that PostgreSQL refuses."""
@@ -105,15 +104,14 @@ class Application:
 
     def said(self) -> str:
         """What has been written to stderr so far."""
-        self._said += self._capfd.readouterr().err
-        return self._said
+        return said_so_far(self._capfd)
 
     def check(self, dsn: str, *tables: str) -> None:
         """Every record is in the tables (one by default) once, the figures add up, stderr has no secret and no row."""
         self.handler.close()
         found = messages(dsn, *tables)
         assert found == self.expected, f"lost: {self.expected - found}; too many: {found - self.expected}"
-        self._conserved(self.handler.stats())
+        self._conserved(self.handler)
         self.check_output(dsn)
 
     def check_output(self, dsn: str) -> None:

@@ -24,8 +24,8 @@ def sink(conninfo: str, **values: Any) -> PostgresSink:
         "service": "shop's",
         "hostname": "web-1",
         "process_id": 42,
-        "connect_timeout": 5.0,
-        "query_timeout": 10.0,
+        "connect_timeout": 60.0,
+        "query_timeout": 60.0,
         "partitions_ahead": 2,
     }
     return PostgresSink(**{**chosen, **values})

@@ -26,7 +26,9 @@ app.conf.update(
 logger = logging.getLogger("shop")
 logger.setLevel(logging.INFO)
 logger.propagate = False
-logger.addHandler(DatabaseLogHandler(os.environ["SHOP_DSN"], spool_dir=os.environ["SHOP_SPOOL"], service="shop"))
+logger.addHandler(
+    DatabaseLogHandler(os.environ["SHOP_DSN"], spool_dir=os.environ["SHOP_SPOOL"], service="shop", close_timeout=60)
+)
 
 
 def log(number: int) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from eventually import PATIENCE
 from servers import Choice, Database, Databases, NoServerError, Server, choose, docker_problem, remove_settings_from
 
 from dblog.binaries import find_binaries
 from dblog.embedded import EmbeddedServer
-
-LEFTOVERS_TIMEOUT = 5.0
 
 for name, examples in {"default": 50, "torture": 2_000}.items():
     hypothesis.settings.register_profile(
@@ -117,12 +116,19 @@ def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread is taken for stuck that only waits for a processor."""
+    for module in ("worker", "safespool"):
+        monkeypatch.setattr(f"dblog.writing.{module}._PATIENCE", PATIENCE)
+
+
+@pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a thread running, a handler on the root logger or another state of logging."""
     threads = set(threading.enumerate())
     logging_before = _state_of_logging()
     yield
-    deadline = time.monotonic() + LEFTOVERS_TIMEOUT
+    deadline = time.monotonic() + PATIENCE
     for thread in set(threading.enumerate()) - threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     left = [thread.name for thread in set(threading.enumerate()) - threads]

@@ -1,10 +1,13 @@
 """Records encoded as the handler does it, and their fields as COPY would read them."""
 
+import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from dblog import defaults
 from dblog.columns import LOG_COLUMNS
+from dblog.writing.extra import ExtraEncoder
 from dblog.writing.row import RowEncoder
 
 NAMES = [column.name for column in LOG_COLUMNS][2:]
@@ -58,3 +61,18 @@ def unescape(text: str) -> str:
 def encode(made: logging.LogRecord, **values: Any) -> dict[str, str | None]:
     """The fields of a record."""
     return fields(encoder(**values).encode(made))
+
+
+class Encode:
+    """An encoder without secrets by default, and how often it repaired something."""
+
+    def __init__(self, mask_keys: tuple[str, ...] = (), max_bytes: int = defaults.MAX_FIELD_BYTES) -> None:
+        self.repaired = 0
+        self.encoder = ExtraEncoder(max_bytes=max_bytes, mask_keys=mask_keys, repaired=self._count)
+
+    def _count(self) -> None:
+        self.repaired += 1
+
+    def __call__(self, extra: Mapping[Any, Any]) -> Any:
+        """What JSON makes of an extra."""
+        return json.loads(self.encoder.encode(extra))

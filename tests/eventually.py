@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def eventually(predicate: Callable[[], object], what: str = "the condition", timeout: float = PATIENCE) -> None:

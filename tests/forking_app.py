@@ -88,7 +88,7 @@ class Family:
 
 def main(dsn: str, spool_dir: str, durability: str, rounds: int) -> None:
     """Make eight children at once, again and again."""
-    handler = DatabaseLogHandler(dsn, spool_dir=spool_dir, durability=durability, flush_interval=0.01)
+    handler = DatabaseLogHandler(dsn, spool_dir=spool_dir, durability=durability, flush_interval=0.01, close_timeout=60)
     with Family(handler) as family:
         family.log("first")
         assert handler.flush(60)

@@ -27,7 +27,7 @@ class Gate:
         """Let nobody in any more, and end the connections that there are."""
         self._limit(0)
         with self.database.connect() as owner:
-            query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s"
+            query = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = %s"
             owner.execute(query, [self._role])
 
     def open(self) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 from dblog import DatabaseLogHandler
 
-handler = DatabaseLogHandler(os.environ["SHOP_DSN"], spool_dir=os.environ["SHOP_SPOOL"], service="shop")
+handler = DatabaseLogHandler(
+    os.environ["SHOP_DSN"], spool_dir=os.environ["SHOP_SPOOL"], service="shop", close_timeout=60
+)
 logger = logging.getLogger("shop")
 logger.setLevel(logging.INFO)
 logger.addHandler(handler)

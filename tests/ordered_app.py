@@ -66,7 +66,7 @@ class Application:
 
     def close(self) -> None:
         """Close the handler."""
-        self._handler.close(30)
+        self._handler.close(120)
 
 
 def main(arguments: str, user: str = "") -> None:

@@ -71,7 +71,7 @@ def quiet_growth(handler: DatabaseLogHandler) -> list[int]:
     totals = [sum(handler.stats().emitted.values())]
     for _ in range(QUIET_RECORDS):
         logging.getLogger("quiet").debug("quiet")
-        assert handler.flush(30)
+        assert handler.flush(60)
         totals.append(sum(handler.stats().emitted.values()))
     return [after - before for before, after in pairwise(totals)]
 
@@ -89,7 +89,7 @@ def main(file: Path, times: int) -> None:
         load.await_more()
     handler = logging.getLogger().handlers[0]
     assert isinstance(handler, DatabaseLogHandler)
-    assert handler.flush(30)
+    assert handler.flush(60)
     grown = quiet_growth(handler)
     json.dump({"logged": load.counts, "unhandled": unhandled.messages, "grown": grown}, sys.stdout)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 from eventually import eventually
+from programs import TIMEOUT
 from psycopg.conninfo import make_conninfo
 
 from dblog.binaries import give, ordinary_account
@@ -28,7 +29,8 @@ def follow(standby: EmbeddedServer, primary: EmbeddedServer) -> None:
         "-R",
         "--checkpoint=fast",
     ]
-    subprocess.run(backup, check=True, capture_output=True, env={"PATH": os.environ["PATH"], "LC_ALL": "C"}, timeout=60)
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    subprocess.run(backup, check=True, capture_output=True, env=environment, timeout=TIMEOUT)
     give(data, account)
     standby.start()
     with psycopg.connect(primary.dsn(), autocommit=True) as connection:

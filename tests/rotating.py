@@ -72,6 +72,7 @@ class Log:
         """Rotate now."""
         self.live.open()
         done = self.rotation.rotate(self.live, now)
+        self.live.close()
         self.live.open()
         return done
 

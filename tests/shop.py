@@ -54,7 +54,7 @@ def write_logs(dsn: str) -> int:
 
 def _run(writer: Writer, dsn: str, seed: int) -> int:
     with mock.patch("socket.gethostname", return_value=writer.hostname):
-        handler = DatabaseLogHandler(dsn, service=writer.service, flush_interval=0.2)
+        handler = DatabaseLogHandler(dsn, service=writer.service, flush_interval=0.2, close_timeout=60)
     try:
         for record in _records(writer, random.Random(seed)):
             handler.handle(record)
@@ -71,7 +71,7 @@ def _run_and_kill(dsn: str) -> int:
         "handler = dblog.DatabaseLogHandler(sys.argv[1], service='worker')\n"
         "log = logging.getLogger('worker'); log.addHandler(handler)\n"
         "for number in range(10): log.warning('job %d', number)\n"
-        "assert handler.flush(30)\n"
+        "assert handler.flush(60)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, dsn], check=False, capture_output=True, text=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import IMPORTABLE
+from programs import IMPORTABLE, TIMEOUT
 
 from dblog.batch import Batch
 from dblog.cli.main import run
@@ -33,7 +33,9 @@ import logging, sys
 from dblog import DatabaseLogHandler
 
 dsn, directory, durability = sys.argv[1:]
-handler = DatabaseLogHandler(dsn, spool_dir=directory, durability=durability, service="shop", flush_interval=0.05)
+handler = DatabaseLogHandler(
+    dsn, spool_dir=directory, durability=durability, service="shop", flush_interval=0.05, close_timeout=60
+)
 logger = logging.Logger("shop")
 logger.addHandler(handler)
 for line in sys.stdin:
@@ -139,7 +141,7 @@ class Shop:
 
     def close(self) -> None:
         """Have it close its handler, and wait for its end."""
-        self._process.communicate(timeout=60)
+        self._process.communicate(timeout=TIMEOUT)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from crashed_servers import exists
 from eventually import eventually
 
 from dblog.binaries import find_binaries
@@ -26,17 +27,6 @@ def one(server: EmbeddedServer, query: str) -> object:
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         row = connection.execute(query.encode()).fetchone()
     return row[0] if row else None
-
-
-def exists(pid: int) -> bool:
-    """True while a process runs; one that has ended but was not waited for does not."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except ProcessLookupError:
-        return False
-    except FileNotFoundError:  # no /proc on macOS, or the process ended between the two looks
-        return not Path("/proc/self").exists()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from programs import IMPORTABLE
+from programs import IMPORTABLE, TIMEOUT
 from psycopg.conninfo import conninfo_to_dict
 from servers import Database
 
@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Run:
             text=True,
             check=False,
             env={**os.environ, "PYTHONPATH": IMPORTABLE, **environment},
-            timeout=60,
+            timeout=TIMEOUT,
         )
 
     return execute
@@ -60,7 +60,14 @@ log = dblog.get_logger("shop.cart")
 log.info("added %d apples", 3, extra={"user": "ann"})
 log.debug("not the component's level")
 dblog.get_logger("shop").debug("the level of all")
-assert dblog.shutdown_logging()
+assert dblog.shutdown_logging(60)
+"""
+
+ONE_RECORD = """
+import dblog
+assert dblog.initialize_logger()
+dblog.get_logger().info("x")
+assert dblog.shutdown_logging(60)
 """
 
 
@@ -109,13 +116,10 @@ print(dblog.shutdown_logging())
 
 def test_the_environment_is_enough(database: Database, run: Run) -> None:
     """Without any file `DBLOG_DSN`, or libpq's own variables, say where the records go."""
-    code = (
-        'import dblog\nassert dblog.initialize_logger()\ndblog.get_logger().info("x")\nassert dblog.shutdown_logging()'
-    )
     parts = conninfo_to_dict(database.dsn)
     names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
-    assert run(code, DBLOG_DSN=database.dsn).returncode == 0
-    assert run(code, **{name: str(parts[key]) for name, key in names.items()}).returncode == 0
+    assert run(ONE_RECORD, DBLOG_DSN=database.dsn).returncode == 0
+    assert run(ONE_RECORD, **{name: str(parts[key]) for name, key in names.items()}).returncode == 0
     assert messages(database) == ["x", "x"]
 
 
@@ -123,10 +127,7 @@ def test_a_service_of_libpq_is_enough(database: Database, run: Run, tmp_path: Pa
     """`PGSERVICE` alone says where the records go."""
     lines = "".join(f"{key}={value}\n" for key, value in conninfo_to_dict(database.dsn).items())
     (tmp_path / "services").write_text(f"[logs]\n{lines}")
-    code = (
-        'import dblog\nassert dblog.initialize_logger()\ndblog.get_logger().info("x")\nassert dblog.shutdown_logging()'
-    )
-    done = run(code, PGSERVICE="logs", PGSERVICEFILE=str(tmp_path / "services"))
+    done = run(ONE_RECORD, PGSERVICE="logs", PGSERVICEFILE=str(tmp_path / "services"))
     assert done.returncode == 0, done.stderr
     assert messages(database) == ["x"]
 
@@ -142,7 +143,7 @@ def test_levels_and_handlers_are_set_and_put_back(database: Database) -> None:
         assert dblog.initialize_logger(config(database, level="INFO", components={"test.component": "DEBUG"}))
         assert (root.level, component.level) == (logging.INFO, logging.DEBUG)
         assert own in root.handlers
-        assert dblog.shutdown_logging()
+        assert dblog.shutdown_logging(60)
         assert ((root.level, list(root.handlers)), component.level) == (before, logging.CRITICAL)
     finally:
         root.removeHandler(own)
@@ -179,7 +180,7 @@ def test_loggers_may_be_had_before(database: Database) -> None:
     assert dblog.get_logger("test.early") is log
     assert dblog.initialize_logger(config(database))
     log.info("early bird")
-    assert dblog.shutdown_logging()
+    assert dblog.shutdown_logging(60)
     assert messages(database) == ["early bird"]
 
 
@@ -202,7 +203,7 @@ def test_shutting_down_keeps_its_time(capfd: pytest.CaptureFixture[str]) -> None
     logging.getLogger("test").warning("waits")
     assert not dblog.shutdown_logging(0.2)
     assert capfd.readouterr().err.count("waits\n") == 1
-    assert dblog.shutdown_logging()
+    assert dblog.shutdown_logging(60)
 
 
 def test_managers_are_independent_of_the_front_door(database: Database) -> None:
@@ -212,6 +213,6 @@ def test_managers_are_independent_of_the_front_door(database: Database) -> None:
     handler = manager.database_handler()
     assert handler is not None
     manager.get_logger("test.own").info("x")
-    assert manager.shutdown()
+    assert manager.shutdown(60)
     assert handler.stats().stored == {20: 1}
     assert manager.database_handler() is None

@@ -22,8 +22,14 @@ NAMES = [
     "DatabaseError",
     "DatabaseLogHandler",
     "DblogError",
+    "FileMetrics",
     "HandlerStats",
+    "JsonFormatter",
+    "LogManager",
     "LoggerManager",
+    "ResilientRotatingFileHandler",
+    "ResilientTimedRotatingFileHandler",
+    "TextFormatter",
     "get_logger",
     "initialize_logger",
     "shutdown_logging",
@@ -73,11 +79,17 @@ def test_importing_it_is_light() -> None:
     assert not [name for name in loaded if name.startswith(("dblog.cli", "dblog.store", "dblog.reading"))]
 
 
+def test_what_is_not_there_is_no_attribute() -> None:
+    """A misspelt name is an AttributeError that says so, as for any module."""
+    with pytest.raises(AttributeError, match="module 'dblog' has no attribute 'RotatingFileHandler'"):
+        dblog.RotatingFileHandler  # noqa: B018 - asking for it is the test
+
+
 def test_a_handler_needs_neither_sqlalchemy_nor_the_command_line(database: Database) -> None:
     """A handler that finds its tables delivers without loading what makes and reads them."""
     code = (
         "import dblog, logging, sys\n"
-        f"handler = dblog.DatabaseLogHandler({database.dsn!r})\n"
+        f"handler = dblog.DatabaseLogHandler({database.dsn!r}, close_timeout=60)\n"
         "logging.getLogger('light').addHandler(handler)\n"
         "logging.getLogger('light').warning('here')\n"
         "handler.close()\n"
@@ -139,7 +151,7 @@ def test_the_metadata_say_what_pyproject_says(wheel: Path) -> None:
     assert metadata["Version"] == project["version"]
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert metadata["Provides-Extra"] == "embedded"
+    assert metadata.get_all("Provides-Extra") == ["embedded", "zstd"]
     assert "Typing :: Typed" in (metadata.get_all("Classifier") or [])
 
 

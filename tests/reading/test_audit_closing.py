@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from audits import accounts
-from eventually import eventually
+from eventually import PATIENCE, eventually
 from records import insert
 from servers import Database
 
@@ -32,7 +32,9 @@ def logger() -> Iterator[logging.Logger]:
 
 def attach(logger: logging.Logger, database: Database, directory: Path | None, **arguments: Any) -> DatabaseLogHandler:
     """Give a logger a new handler."""
-    handler = DatabaseLogHandler(database.dsn, **{"spool_dir": directory, "flush_interval": 0.01} | arguments)
+    handler = DatabaseLogHandler(
+        database.dsn, **{"spool_dir": directory, "flush_interval": 0.01, "close_timeout": PATIENCE} | arguments
+    )
     logger.addHandler(handler)
     return handler
 
@@ -66,7 +68,7 @@ def test_a_copy_of_a_living_journal_is_found_out(
     database: Database, logger: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A copy that is delivered first makes the original's batch look like a double: what is lost is named."""
-    handler = attach(logger, database, tmp_path / "original", durability="journal", flush_interval=60)
+    handler = attach(logger, database, tmp_path / "original", durability="journal", flush_interval=3600)
     writer = handler.stats().writer_id
     logger.info("in both")
     shutil.copytree(tmp_path / "original" / writer, tmp_path / "copy" / writer)
@@ -132,8 +134,10 @@ def test_records_dropped_before_they_entered_the_queue_were_never_taken(
 ) -> None:
     """An overflow is recorded as lost; the sum of what was taken is right all the same, notes included."""
     handler = attach(logger, database, None, queue_max_bytes=65_536, overflow="drop")
+    handler._writer.delivery.database.conninfo = NOWHERE
     for _ in range(3_000):
         logger.debug("x" * 200)
+    handler._writer.delivery.database.conninfo = database.dsn
     handler.close()
     dropped = sum(handler.stats().dropped.values())
     account = account_of(database, handler)
@@ -151,7 +155,7 @@ def test_what_was_spooled_and_replayed_is_accounted_for(
     delivery.pacing.failures = 10
     for _ in range(5):
         logger.warning("waits")
-        assert handler.flush(10)
+        assert handler.flush()
     delivery.database.conninfo = database.dsn
     delivery.pacing.succeeded()
     logger.warning("fresh")

@@ -2,18 +2,20 @@
 
 import logging
 import threading
+from collections.abc import Iterable
+from functools import partial
 from uuid import uuid4
 
 import psycopg
 import pytest
 from audits import accounts, note
-from eventually import eventually
+from eventually import PATIENCE, eventually
 from psycopg.types.json import Jsonb
 from records import insert
 from servers import Database
 
 from dblog import DatabaseLogHandler
-from dblog.reading.audit import NONE
+from dblog.reading.audit import NONE, Account
 from dblog.reading.notes import UncleanEnd
 
 
@@ -73,7 +75,8 @@ def test_records_of_another_shape_say_nothing(
 
 def test_writers_at_work_raise_no_alarm(database: Database) -> None:
     """While handlers deliver small batches, each audit sees a batch whole or not at all."""
-    handlers = [DatabaseLogHandler(database.dsn, batch_size=20, flush_interval=0.01) for _ in range(2)]
+    patient = partial(DatabaseLogHandler, close_timeout=PATIENCE)
+    handlers = [patient(database.dsn, batch_size=20, flush_interval=0.01) for _ in range(2)]
     stop = threading.Event()
     threads = [threading.Thread(target=_log_until, args=(stop, handler)) for handler in handlers]
     try:
@@ -81,6 +84,7 @@ def test_writers_at_work_raise_no_alarm(database: Database) -> None:
             thread.start()
         eventually(lambda: len(accounts(database)) == len(handlers), "the first batches")
         seen = [accounts(database) for _ in range(20)]
+        eventually(lambda: rows_of(accounts(database)) > rows_of(seen[-1]), "further batches")
     finally:
         stop.set()
         for thread in threads:
@@ -88,11 +92,14 @@ def test_writers_at_work_raise_no_alarm(database: Database) -> None:
         for handler in handlers:
             handler.close()
     assert all(account.proven for audit in seen for account in audit)
-    rows = [sum(account.table_rows for account in audit) for audit in seen]
-    assert rows[-1] > rows[0]
     assert [(account.proven, account.state, account.missing) for account in accounts(database)] == [
         (True, "closed", NONE)
     ] * 2
+
+
+def rows_of(audit: Iterable[Account]) -> int:
+    """The rows that an audit has seen."""
+    return sum(account.table_rows for account in audit)
 
 
 def _log_until(stop: threading.Event, handler: DatabaseLogHandler) -> None:

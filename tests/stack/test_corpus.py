@@ -71,7 +71,7 @@ def test_a_corpus_of_real_log_lines_comes_back_as_it_was(database: Database) -> 
 
 def assert_comes_back(database: Database, lines: Lines) -> None:
     """Log from several threads, one logger at a time in each, and compare with the table and the figures."""
-    with closing(DatabaseLogHandler(database.dsn, batch_size=1000)) as handler:
+    with closing(DatabaseLogHandler(database.dsn, batch_size=1000, close_timeout=TIMEOUT)) as handler:
         with ThreadPoolExecutor(THREADS) as threads:
             list(threads.map(lambda name: log_all(handler, name, lines[name]), lines))
         assert handler.flush(TIMEOUT)

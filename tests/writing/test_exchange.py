@@ -84,7 +84,7 @@ def test_a_killed_backend_is_noticed(server: Server, connection: psycopg.Connect
     """A connection whose server process has ended is not alive, and using it is an OperationalError."""
     assert exchange.is_alive(connection.pgconn)
     with psycopg.connect(server.dsn(), autocommit=True) as other:
-        other.execute("SELECT pg_terminate_backend(%s, 10000)", [connection.info.backend_pid])
+        other.execute("SELECT pg_terminate_backend(%s, 60000)", [connection.info.backend_pid])
     assert not exchange.is_alive(connection.pgconn)
     assert not exchange.is_alive(connection.pgconn)
     with pytest.raises(psycopg.OperationalError):

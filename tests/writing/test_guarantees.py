@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from eventually import eventually
-from programs import IMPORTABLE
+from programs import IMPORTABLE, TIMEOUT
 from servers import Database
 
 from dblog import DatabaseLogHandler
@@ -24,7 +24,9 @@ Stored = Callable[..., list[dict[str, Any]]]
 OPENING = """
 import atexit, logging, multiprocessing, os, signal, sys, time
 import dblog
-handler = dblog.DatabaseLogHandler(sys.argv[1], spool_dir=sys.argv[2], durability=sys.argv[3], flush_interval=3600)
+handler = dblog.DatabaseLogHandler(
+    sys.argv[1], spool_dir=sys.argv[2], durability=sys.argv[3], flush_interval=3600, close_timeout=60
+)
 logging.getLogger().addHandler(handler)
 logging.getLogger().setLevel(logging.INFO)
 logging.info("flushed")
@@ -110,7 +112,8 @@ import logging, multiprocessing, sys
 import dblog
 
 def work(number):
-    dblog.initialize_logger({"logging": {"console": {"enabled": False}}, "database": {"dsn": sys.argv[1]}})
+    logging = {"console": {"enabled": False}, "database": {"close_timeout": 60}}
+    dblog.initialize_logger({"logging": logging, "database": {"dsn": sys.argv[1]}})
     dblog.get_logger("child").info("child %d", number)
 
 if __name__ == "__main__":
@@ -129,21 +132,37 @@ if __name__ == "__main__":
     assert sorted(row["message"] for row in stored(database)) == ["child 0", "child 1", "child 2"]
 
 
+FROZEN = (
+    OPENING.replace("close_timeout=60", "close_timeout=3600")
+    + """
+import socket, threading
+listener = socket.create_server(("127.0.0.1", 0))  # takes connections and never answers
+handler._writer.delivery.database.close()
+handler._writer.delivery.database.conninfo = f"host=127.0.0.1 port={listener.getsockname()[1]}"
+"""
+)
+
+
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM] * 3], ids=["Ctrl-C", "SIGTERM three times"])
 def test_who_is_in_a_hurry_loses_nothing(database: Database, tmp_path: Path, signals: list[signal.Signals]) -> None:
     """Signals that come while a frozen database keeps the end waiting send what waits to the spool at once."""
     code = (
-        OPENING.replace("flush_interval=3600", "flush_interval=3600, close_timeout=60")
+        FROZEN
         + """
-import socket
-listener = socket.create_server(("127.0.0.1", 0))  # takes connections and never answers
-handler._writer.delivery.database.close()
-handler._writer.delivery.database.conninfo = f"host=127.0.0.1 port={listener.getsockname()[1]}"
 def leave(*_):
     print("signal", flush=True)
     sys.exit(9)
 signal.signal(signal.SIGTERM, leave)
-atexit.register(lambda: print("ending", flush=True))
+main = threading.main_thread().ident
+def tell():
+    frame = None
+    while frame is None or frame.f_code.co_name != "await_end":
+        frame = sys._current_frames()[main]
+        while frame is not None and frame.f_code.co_name != "await_end":
+            frame = frame.f_back
+        time.sleep(0.01)
+    print("closing", flush=True)
+threading.Thread(target=tell, daemon=True).start()
 """
     )
     process = subprocess.Popen(
@@ -155,11 +174,29 @@ atexit.register(lambda: print("ending", flush=True))
     )
     with process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ending\n"
+        assert process.stdout.readline() == "closing\n"
         for number in signals:
             process.send_signal(number)
             if number is signal.SIGTERM and not process.stdout.readline():
                 break  # it had ended already
-        process.communicate(timeout=30)
+        process.communicate(timeout=TIMEOUT)
+    (segment,) = tmp_path.glob("*/*.seg")
+    assert b"waiting" in segment.read_bytes()
+
+
+def test_an_interrupt_in_the_first_moment_of_the_end_is_a_hurry_too(
+    database: Database, run: Run, tmp_path: Path
+) -> None:
+    """Where a signal comes before any handler is closed, what waits goes to the spool at once all the same."""
+    front = """
+import logging.handlers
+class Interrupted(logging.handlers.MemoryHandler):
+    def flush(self):
+        if self.target is not None:
+            self.target = None
+            raise KeyboardInterrupt
+logging.getLogger("front").addHandler(Interrupted(10, target=handler))
+"""
+    run(FROZEN + front, database.dsn, tmp_path, "memory")
     (segment,) = tmp_path.glob("*/*.seg")
     assert b"waiting" in segment.read_bytes()

@@ -15,7 +15,9 @@ Stored = Callable[..., list[dict[str, Any]]]
 OPENING = """
 import atexit, logging, os, signal, sys, threading
 import dblog
-handler = dblog.DatabaseLogHandler(sys.argv[1], spool_dir=sys.argv[2] if len(sys.argv) > 2 else None)
+handler = dblog.DatabaseLogHandler(
+    sys.argv[1], close_timeout=60, spool_dir=sys.argv[2] if len(sys.argv) > 2 else None
+)
 logging.getLogger().addHandler(handler)
 logging.getLogger().setLevel(logging.INFO)
 logging.info("first")
@@ -90,7 +92,7 @@ def test_after_shutdown_records_go_to_the_spool(database: Database, run: Run, st
     assert [row["message"] for row in stored(database)] == ["first"]
     follow = """
 import time
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 60
 while handler.stats().batches < 2 and time.monotonic() < deadline:  # its own, and the one that was left
     time.sleep(0.01)
 """
@@ -115,7 +117,7 @@ for number in range(20_000):
     if number % 5000 == 0:
         handler.flush()
 signal.setitimer(signal.ITIMER_REAL, 0)
-handler.close(30)
+handler.close()
 stats = handler.stats()
 assert stats.emitted == stats.stored == {20: 20_001, 40: count}, (stats, count)
 assert count > 10
@@ -128,7 +130,7 @@ assert count > 10
 
 def test_an_end_without_a_database_is_bounded_and_prints(run: Run) -> None:
     """With nowhere to go, the records of a dying process are printed once, in order."""
-    code = OPENING.replace("spool_dir=", "close_timeout=0.5, spool_dir=") + "for n in range(100): logging.info('%d', n)"
+    code = OPENING.replace("close_timeout=60", "close_timeout=0.5") + "for n in range(100): logging.info('%d', n)"
     done = run(code, "host=127.0.0.1 port=1")
     assert done.returncode == 0
     printed = [line.split(" root ")[1] for line in done.stderr.splitlines() if "not stored" in line]

@@ -11,22 +11,22 @@ from delivered import log
 from eventually import eventually
 from servers import Database
 
-from dblog import DatabaseLogHandler, HandlerStats
+from dblog import DatabaseLogHandler
 
 MakeHandler = Callable[..., DatabaseLogHandler]
 Attach = Callable[..., logging.Logger]
-Conserved = Callable[[HandlerStats], None]
+Conserved = Callable[[DatabaseLogHandler], None]
 Run = Callable[..., Any]
 Stored = Callable[..., list[dict[str, Any]]]
 
 KILLED = """
 import logging, os, signal, sys
 import dblog
-handler = dblog.DatabaseLogHandler(sys.argv[1], spool_dir=sys.argv[2], flush_interval=3600)
+handler = dblog.DatabaseLogHandler(sys.argv[1], spool_dir=sys.argv[2], flush_interval=3600, close_timeout=60)
 logging.getLogger().addHandler(handler)
 logging.getLogger().setLevel(logging.INFO)
 logging.info("stored")
-handler.flush()
+assert handler.flush()
 logging.info("in memory")
 print(handler.stats().writer_id)
 {ending}
@@ -62,7 +62,7 @@ def test_dropped_records_are_told_to_the_table(
     assert handler.flush(30)
     handler.close()
     stats, rows = handler.stats(), stored(database)
-    assert_conserved(stats)
+    assert_conserved(handler)
     (note,) = notes(rows, "losses")
     assert note["extra_data"]["dropped"] == {str(level): count for level, count in sorted(stats.dropped.items())}
     assert str(note["writer_id"]).replace("-", "") == note["extra_data"]["writer_id"] == stats.writer_id

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from eventually import eventually
 
-from dblog import DatabaseLogHandler, HandlerStats
+from dblog import DatabaseLogHandler
 from dblog.writing.linequeue import LineQueue, floor_at
 
 MakeHandler = Callable[..., DatabaseLogHandler]
 Attach = Callable[..., logging.Logger]
-Conserved = Callable[[HandlerStats], None]
+Conserved = Callable[[DatabaseLogHandler], None]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_spool_that_fills_keeps_room_for_errors(
     eventually(lambda: handler.stats().spooled[logging.ERROR], "the error to be in the spool")
     handler.close(0.2)
     stats = handler.stats()
-    assert_conserved(stats)
+    assert_conserved(handler)
     assert logging.ERROR not in stats.dropped
     assert stats.printed == {}
     assert stats.dropped[logging.DEBUG] >= stats.dropped[logging.INFO]

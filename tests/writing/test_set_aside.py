@@ -59,3 +59,30 @@ def test_rows_refused_by_an_earlier_try_are_forgotten_when_all_are_stored(
     handler.close()
     delivery.close_database()  # which nobody else does, as no record was logged
     assert not list(tmp_path.rglob("*.seg"))
+
+
+def test_rows_refused_by_an_earlier_try_are_forgotten_before_all_are_committed(
+    database: Database, make_handler: MakeHandler, attach: Attach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies right after the COMMIT leaves no row set aside that is stored: it would be sent again."""
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    delivery = make_handler(database.dsn, spool_dir=tmp_path)._writer.delivery
+    assert delivery.spool is not None
+    tried = batch(1, "good", "refused at first")
+    assert delivery.divert(tried)
+    delivery.spool.set_aside(tried, [Rejected(tried.payload.splitlines(keepends=True)[1], "a constraint")])
+    monkeypatch.setattr(delivery.tally, "succeeded", die)
+    with pytest.raises(KeyboardInterrupt):
+        delivery.replay(time.monotonic())
+    delivery.close_database()
+    delivery.spool.abandon()
+    successor = make_handler(database.dsn, spool_dir=tmp_path, flush_interval=0.01)
+    attach(successor).info("successor")
+    eventually(lambda: not list(tmp_path.glob("*/0*.seg")), "the batch to be found in the ledger")
+    successor.close()
+    found = messages(database.dsn)
+    assert (found["good"], found["refused at first"]) == (1, 1)
+    assert list(tmp_path.iterdir()) == []

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from application import Application
 
-from dblog import DatabaseLogHandler, HandlerStats
+from dblog import DatabaseLogHandler
 
 
 @pytest.fixture
 def start(
     make_handler: Callable[..., DatabaseLogHandler],
     attach: Callable[..., logging.Logger],
-    assert_conserved: Callable[[HandlerStats], None],
+    assert_conserved: Callable[[DatabaseLogHandler], None],
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> Iterator[Callable[..., Application]]:

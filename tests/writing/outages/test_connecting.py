@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import pytest
 from application import Application
 from delivered import migrate
 from eventually import eventually
-from programs import IMPORTABLE
+from programs import IMPORTABLE, TIMEOUT
 from proxies import Proxy, port_of
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -35,7 +34,7 @@ def alter(database: Database, writer: str) -> Alter:
     def change(text: str) -> None:
         with database.connect() as owner:
             owner.execute(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(role), sql.SQL(text)))
-            owner.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", [role])
+            owner.execute("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = %s", [role])
 
     return change
 
@@ -77,7 +76,9 @@ def test_a_server_without_a_connection_left(private_server: EmbeddedServer, star
 
         def crowd() -> None:
             owner = others.enter_context(psycopg.connect(dsn, autocommit=True))
-            owner.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name='dblog'")
+            owner.execute(
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'dblog'"
+            )
             with suppress(psycopg.OperationalError):
                 while True:
                     others.enter_context(psycopg.connect(dsn, autocommit=True))
@@ -94,32 +95,10 @@ def test_a_server_that_accepts_and_says_nothing(database: Database, start: Start
         dsn = make_conninfo(database.dsn, host="127.0.0.1", port=proxy.port)
         application = start(dsn, connect_timeout=2).log()
         eventually(lambda: application.handler.stats().failures, "the attempt to end")
-        assert application.handler.stats().last_error == "no answer within the time limit"
+        eventually(lambda: application.handler.stats().last_error == "no answer within the time limit", "the reason")
         proxy.silent = False
         application.log().await_recovery()
         application.check(dsn)
-
-
-@pytest.mark.parametrize(("own", "setting", "counts"), [("2", 10.0, 2), ("60", 2.0, 2), ("", 0.3, 2)])
-def test_whose_connect_timeout_counts(own: str, setting: float, counts: int) -> None:
-    """A connection string's own timeout counts against the default, a setting against both, and 2 s is the least."""
-    code = f"""
-import time
-from dblog.sinks.connection import connect
-from dblog.faults import describe
-start = time.monotonic()
-try:
-    connect(sys.argv[1], connect_timeout={setting}, query_timeout=1.0)
-except Exception as error:
-    print(describe(error), round(time.monotonic() - start))
-"""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        dsn = f"host=127.0.0.1 port={listener.getsockname()[1]} dbname=x user=x"
-        dsn += f" connect_timeout={own}" if own else ""
-        done = subprocess.run(
-            [sys.executable, "-c", f"import sys\n{code}", dsn], check=True, capture_output=True, text=True, timeout=30
-        )
-    assert done.stdout == f"no answer within the time limit {counts}\n"
 
 
 @pytest.fixture
@@ -143,7 +122,7 @@ logger.error("waits")
 sys.stdin.readline()
 print(handler.stats().last_error, flush=True)
 sys.stdin.readline()
-print(handler.flush(30))
+print(handler.flush(60))
 handler.close()
 """
     hosts = tmp_path / "hosts"
@@ -167,7 +146,7 @@ handler.close()
         process.stdin.flush()
         assert process.stdout.readline() == "the name of the host cannot be resolved\n"
         hosts.write_text("127.0.0.1 localhost database.invalid\n")
-        process.communicate("now\n", timeout=60)
+        process.communicate("now\n", timeout=TIMEOUT)
     assert process.returncode == 0
     with database.connect() as connection:
         assert connection.execute("SELECT message FROM dblog_logs").fetchall() == [("waits",)]

@@ -20,7 +20,7 @@ def test_an_answer_to_commit_that_is_always_lost(database: Database, start: Star
         dsn = make_conninfo(database.dsn, host="127.0.0.1", port=proxy.port)
         application = start(dsn).log(count)
         application.expect_refused(lambda message: message.endswith("5"))
-        application.await_recovery(timeout=120)
+        application.await_recovery(timeout=200)
         application.handler.close()
     application.check(database.dsn)
     assert proxy.cuts >= count / 50
@@ -39,7 +39,7 @@ def test_a_cut_at_any_byte(database: Database, start: Start, seed: int, count: i
     with Proxy(port_of(database.dsn), RandomCuts(seed, cuts)) as proxy:
         dsn = make_conninfo(database.dsn, host="127.0.0.1", port=proxy.port)
         application = start(dsn, connect_timeout=2).log(count)
-        application.await_recovery(timeout=120)
+        application.await_recovery(timeout=200)
         application.handler.close()
     application.check(database.dsn)
     assert proxy.cuts > 0

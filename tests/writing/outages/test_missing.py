@@ -58,7 +58,7 @@ def test_what_somebody_has_to_mend(
             owner.execute(sql.SQL(text).format(role=role))
             if "SET default" in text:  # which counts for new sessions only
                 owner.execute(
-                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'dblog'"
+                    "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'dblog'"
                 )
 
     application = start(writer, auto_create=False)

@@ -21,7 +21,7 @@ def test_each_failure_is_one_connection(database: Database, start: Start, failur
     with Proxy(port_of(database.dsn), lambda *_: 0) as proxy:
         dsn = make_conninfo(database.dsn, host="127.0.0.1", port=proxy.port)
         application = start(dsn).log()
-        eventually(lambda: application.handler.stats().failures >= failures, "the tries to fail", timeout=120)
+        eventually(lambda: application.handler.stats().failures >= failures, "the tries to fail", timeout=200)
         assert proxy.accepted <= application.handler.stats().failures + 1
         assert application.said().count("\n") == 1
         proxy.rule = lambda *_: None

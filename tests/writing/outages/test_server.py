@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from application import Application
+from crashed_servers import crash
 from delivered import migrate
 
 from dblog.embedded import EmbeddedServer
@@ -18,7 +19,8 @@ def test_a_server_that_is_down_for_a_while(private_server: EmbeddedServer, start
     dsn = private_server.dsn()
     migrate(dsn)
     application = start(dsn)
-    application.survive(getattr(private_server, how), private_server.start, saying)
+    end = {"stop": private_server.stop, "kill": lambda: crash(private_server)}
+    application.survive(end[how], private_server.start, saying)
     application.check(dsn)
     assert "takes records again" in application.said()
 
@@ -52,5 +54,5 @@ def test_a_server_that_flaps_under_load(private_server: EmbeddedServer, start: S
     while not done.is_set():
         application.log(50).handler.flush(0.01)
     flapping.join()
-    application.await_recovery()
+    application.await_recovery(timeout=200)
     application.check(dsn)

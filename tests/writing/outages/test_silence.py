@@ -21,7 +21,7 @@ def test_a_connection_that_falls_silent(database: Database, start: Start) -> Non
     """When the way to the server is cut without a word, the time limit of the batch notices."""
     with Proxy(port_of(database.dsn)) as proxy:
         dsn = make_conninfo(database.dsn, host="127.0.0.1", port=proxy.port)
-        application = start(dsn, query_timeout=0.3, connect_timeout=2)
+        application = start(dsn, query_timeout=5, connect_timeout=2)
         application.log()
         assert application.handler.flush(30)
         proxy.silent = True
@@ -37,7 +37,7 @@ def test_a_server_that_freezes(private_server: EmbeddedServer, start: Start, who
     """Another connection takes over from a frozen backend; a server that is frozen altogether is waited for."""
     dsn = private_server.dsn()
     migrate(dsn)
-    application = start(dsn, query_timeout=0.5, connect_timeout=2).log()
+    application = start(dsn, query_timeout=5, connect_timeout=2).log()
     assert application.handler.flush(30)
     with psycopg.connect(dsn, autocommit=True) as connection:
         row = connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'dblog'").fetchone()

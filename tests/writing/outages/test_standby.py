@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 from application import Application
+from crashed_servers import crash
 from delivered import migrate
+from eventually import eventually
 from replicas import dsn_of_both, dsn_of_copy, follow, promote
 
 from dblog.embedded import EmbeddedServer
@@ -26,7 +28,7 @@ def test_a_standby_takes_over(private_server: EmbeddedServer, standby: EmbeddedS
     """With both hosts in the connection string, a failover is an outage like any other: all is there once."""
     copy = dsn_of_copy(standby, private_server)
     application = start(dsn_of_both(private_server, standby), connect_timeout=2)
-    application.survive(private_server.kill, lambda: promote(copy), "the server is read-only")
+    application.survive(lambda: crash(private_server), lambda: promote(copy), "the server is read-only")
     application.check(copy)
 
 
@@ -42,8 +44,15 @@ def test_an_old_primary_that_lives_on_read_only(
         connection.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
         connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         connection.execute("SELECT pg_reload_conf()")
+    eventually(lambda: is_read_only(private_server.dsn()), "the old primary to know it")
     application.log().await_recovery()
     application.check(copy)
+
+
+def is_read_only(dsn: str) -> bool:
+    """Whether new sessions may only read; those that there were have been told before."""
+    with psycopg.connect(dsn) as connection:
+        return connection.execute("SHOW default_transaction_read_only").fetchone() == ("on",)
 
 
 @pytest.mark.torture

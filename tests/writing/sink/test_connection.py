@@ -2,6 +2,7 @@
 
 from contextlib import closing
 
+import pytest
 from psycopg.conninfo import make_conninfo
 from servers import Database
 
@@ -30,3 +31,11 @@ def test_what_the_connection_string_says(database: Database) -> None:
     with closing(connect(make_conninfo(database.dsn, **theirs), connect_timeout=10.0, query_timeout=7.0)) as connection:
         known = connection.info.get_parameters()
     assert {key: known[key] for key in OURS} == theirs
+
+
+@pytest.mark.parametrize(("own", "setting", "counts"), [("20", 10.0, "20"), ("60", 20.0, "20"), ("", 0.3, "2")])
+def test_whose_connect_timeout_counts(database: Database, own: str, setting: float, counts: str) -> None:
+    """A connection string's own timeout counts against the default, a setting against both, and 2 s is the least."""
+    dsn = make_conninfo(database.dsn, **({"connect_timeout": own} if own else {}))
+    with closing(connect(dsn, connect_timeout=setting, query_timeout=7.0)) as connection:
+        assert connection.info.get_parameters()["connect_timeout"] == counts

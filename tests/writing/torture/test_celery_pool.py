@@ -49,13 +49,13 @@ def test_a_pool_whose_processes_are_replaced(
     }
     command = [sys.executable, *WORKER, *ALONE, "--max-tasks-per-child", str(tasks_per_child)]
     ordering = [sys.executable, str(FOLDER / "celery_app.py"), str(tasks)]
-    subprocess.run(ordering, env=environment, check=True, timeout=120)
+    subprocess.run(ordering, env=environment, check=True, timeout=200)
     with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE) as worker:
         try:
             eventually(lambda: not list(queue.glob("*.msg")), "all orders to be fetched", timeout=200)
         finally:
             worker.terminate()
-            _, said = worker.communicate(timeout=60)
+            _, said = worker.communicate(timeout=200)
     assert worker.returncode == 0, said.decode()
     assert messages(database.dsn) == Counter(f"order {number}" for number in range(tasks))
     assert run(["verify", "--dsn", database.dsn]) == 0

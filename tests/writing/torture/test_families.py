@@ -1,13 +1,11 @@
 """A parent and eight children at a time that log at once, and die in every way."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import forking_app
 import pytest
-from programs import IMPORTABLE
+from programs import run_to_the_end
 from servers import Database
 
 from dblog.cli.main import run
@@ -22,17 +20,7 @@ PARTS = """
 @pytest.mark.parametrize("rounds", [1, pytest.param(30, marks=pytest.mark.torture)])
 def test_children_that_die_in_every_way(database: Database, tmp_path: Path, durability: str, rounds: int) -> None:
     """What children flush, close or end with in order is there once, and the parent keeps its session and its spool."""
-    done = subprocess.run(
-        [sys.executable, forking_app.__file__, database.dsn, tmp_path, durability, str(rounds)],
-        cwd=IMPORTABLE,
-        env={"PYTHONPATH": IMPORTABLE},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    expected = json.loads(done.stdout)
+    expected = json.loads(run_to_the_end(forking_app.__file__, database.dsn, tmp_path, durability, rounds))
     with database.connect() as connection:
         parts = {name: counts for name, *counts in connection.execute(PARTS)}
     assert parts == {name: [count, count, 1] for name, count in expected.items()}

@@ -46,7 +46,7 @@ def fill_and_free(gate: Gate, disk: Path, application: Ordered) -> None:
     ballast = disk / "ballast"
     ballast.write_bytes(bytes(BALLAST))
     application.log(100)
-    assert application.order("flush", 30)
+    assert application.order("flush", 60)
     gate.close()
     application.log(100)
     application.await_records("spooled")

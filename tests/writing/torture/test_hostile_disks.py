@@ -23,7 +23,7 @@ Harm = Callable[[Ordered], object]
 def suffer(gate: Gate, application: Ordered, harm: Harm, repair: Harm) -> None:
     """Log before, during and after the harm, with the database away meanwhile, and see it all put right."""
     application.log(100)
-    assert application.order("flush", 30)
+    assert application.order("flush", 60)
     gate.close()
     application.log(300)
     application.await_records("spooled")
@@ -89,7 +89,7 @@ def test_a_read_only_disk(gate: Gate, tmp_path: Path, durability: str, rounds: i
         for _ in range(rounds):
             for _ in range(5):  # more than a file of the journal, so that one is to be deleted
                 application.log(500)
-                assert application.order("flush", 30)
+                assert application.order("flush", 60)
             application.await_delivery()
             with read_only(disk):
                 gate.close()

@@ -31,7 +31,8 @@ WORKERS = 3
 def gunicorn(database: Database, spool_dir: Path, folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
     """Run the application with some workers, which inherit it; gives the master and its port."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listening, (folder / "gunicorn").open("wb") as said:
-        options = ["--preload", "--workers", str(WORKERS), "--bind", f"fd://{listening.fileno()}"]
+        patience = ["--timeout", "0", "--graceful-timeout", "200"]
+        options = ["--preload", "--workers", str(WORKERS), "--bind", f"fd://{listening.fileno()}", *patience]
         command = [sys.executable, "-m", "gunicorn", *options, "gunicorn_app"]
         environment = {
             "PYTHONPATH": os.pathsep.join([IMPORTABLE, str(FOLDER)]),
@@ -106,7 +107,7 @@ def test_graceful_restarts_lose_nothing(database: Database, tmp_path: Path, relo
                 master.send_signal(signal.SIGHUP)
                 load.await_workers()
         master.terminate()
-        assert master.wait(60) == 0, (tmp_path / "gunicorn").read_text()
+        assert master.wait(200) == 0, (tmp_path / "gunicorn").read_text()
     with database.connect() as connection:
         rows = Counter(row[0] for row in connection.execute("SELECT message FROM dblog_logs"))
     assert rows.pop("loaded") == 1

@@ -1,14 +1,12 @@
 """Logging that is configured again and again under load, in a program whose drivers log all they do."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import reconfiguring_app
-from programs import IMPORTABLE
+from programs import run_to_the_end
 from servers import Database
 
 from dblog.cli.main import run
@@ -17,7 +15,12 @@ CONFIG = """
 version: 1
 disable_existing_loggers: false
 handlers:
-  database: {{class: dblog.DatabaseLogHandler, dsn: "{dsn}", spool_dir: "{spool}", durability: {durability}}}
+  database:
+    class: dblog.DatabaseLogHandler
+    dsn: "{dsn}"
+    spool_dir: "{spool}"
+    durability: {durability}
+    close_timeout: 60
 loggers:
   psycopg: {{level: DEBUG}}
   psycopg.pool: {{level: DEBUG}}
@@ -38,16 +41,7 @@ def test_configured_again_and_again(empty_database: Database, tmp_path: Path, du
     file, spool_dir = tmp_path / "logging.yml", tmp_path / "spool"
     text = CONFIG.format(dsn=empty_database.dsn, spool=spool_dir, durability=durability)
     file.write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, reconfiguring_app.__file__, file, str(times)],
-        env={"PYTHONPATH": IMPORTABLE},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
+    told = json.loads(run_to_the_end(reconfiguring_app.__file__, file, times))
     assert run(["replay", "--dsn", empty_database.dsn, "--spool-dir", str(spool_dir)]) == 0
     with empty_database.connect() as connection:
         rows = {thread: counts for thread, *counts in connection.execute(LOADED)}
