@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
+from weakref import WeakSet
 
 WORKER_THREAD: Final = "dblog-worker"
 """The name of the thread of each handler: what is logged there would feed the queues for ever."""
@@ -44,14 +45,22 @@ _LEAST: Final = 0.1
 
 _handlers: set[Closeable] = set()  # strong: a handler that nobody holds any more may have records to deliver
 
+_waiting_for_nothing: WeakSet[Closeable] = WeakSet()
+"""Handlers that deliver each record at once: one that nobody holds any more may go."""
+
 _children: set[int] = set()
 """Children of `multiprocessing` that close their handlers at their end; forked ones inherit the entries of others."""
 
 
-def register(handler: Closeable) -> None:
-    """Tell this handler when the process forks or ends."""
+def register(handler: Closeable, *, hold: bool = True) -> None:
+    """Tell this handler when the process forks or ends.
+
+    Args:
+        handler: The handler.
+        hold: Keep it alive until it is closed, because it may have something to deliver.
+    """
     _handlers.difference_update([each for each in _handlers if each.closed])  # some close without being waited for
-    _handlers.add(handler)
+    (_handlers if hold else _waiting_for_nothing).add(handler)
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         _close_at_the_end_of_a_child(_close_all)
@@ -61,6 +70,11 @@ def register(handler: Closeable) -> None:
 def forget(handler: Closeable) -> None:
     """A closed handler need not be told."""
     _handlers.discard(handler)
+    _waiting_for_nothing.discard(handler)
+
+
+def _all() -> list[Closeable]:
+    return [*_handlers, *_waiting_for_nothing]
 
 
 def _close_all() -> None:
@@ -68,11 +82,11 @@ def _close_all() -> None:
     interrupt: BaseException | None = None
     try:
         _flush_what_is_in_front()
-        for handler in list(_handlers):
+        for handler in _all():
             handler.flush(0.0)  # all deliver at once, so that the slowest one decides how long it takes
     except BaseException as error:  # noqa: BLE001 - as below
         interrupt = error
-    for handler in list(_handlers):
+    for handler in _all():
         for _ in range(_SIGNALS):
             try:
                 left = handler.close_timeout - (time.monotonic() - begun)
@@ -89,12 +103,12 @@ def _flush_what_is_in_front() -> None:
     loggers = (logging.root, *logging.root.manager.loggerDict.values())
     for handler in {each for logger in loggers for each in getattr(logger, "handlers", ())}:
         target = getattr(handler, "target", None)
-        if getattr(handler, "flushOnClose", False) and any(target is each for each in _handlers):
+        if getattr(handler, "flushOnClose", False) and any(target is each for each in _all()):
             handler.flush()
 
 
 def _restart_all() -> None:
-    for handler in list(_handlers):
+    for handler in _all():
         handler.restart_after_fork()
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing is not None:  # it forgets finalizers that were made before this

@@ -28,12 +28,12 @@ def write_lines(data: bytes, deadline: float, fd: int | None = None) -> int:
     written = 0
     while written < len(data):
         remaining = deadline - time.monotonic()
-        events = poller.poll(max(0.0, remaining) * 1000)
-        if not events or events[0][1] & (select.POLLERR | select.POLLNVAL):
-            break
         try:
+            events = poller.poll(max(0.0, remaining) * 1000)
+            if not events or events[0][1] & (select.POLLERR | select.POLLNVAL):
+                break
             written += os.write(fd, data[written : written + _CHUNK])
-        except OSError:
+        except OSError:  # nobody takes it; `poll` itself fails where the process may not have a single descriptor
             break
     return written
 

@@ -25,6 +25,7 @@ class Faults:
         self._folder = str(folder)
         self._patch = monkeypatch
         self._left: dict[str, int] = {}
+        self._halved: set[Any] = set()
 
     def make(self, call: str, code: int, times: int = 1_000_000, *, only: str = "") -> None:
         """Have the next `times` of that call fail with this error number, for files with `only` in their name."""
@@ -45,8 +46,10 @@ class Faults:
             self.calls.append(call)
             if call == "close":
                 original(target)  # as the kernel does: it reports an error, and the descriptor is gone
-            if call == "write" and len(arguments[0]) > 1:
-                self._write_half(original, target, *arguments)
+            if call == "write" and len(arguments[0]) > 1 and target not in self._halved:
+                self._halved.add(target)
+                return self._write_half(original, target, *arguments)
+            self._halved.discard(target)
             raise OSError(code, os.strerror(code), path)
 
         return fail
@@ -58,6 +61,6 @@ class Faults:
             return ""
 
     @staticmethod
-    def _write_half(write: Callable[..., int], fd: Any, data: bytes, *position: int) -> None:
-        """Leave half of the data behind, in the middle of a line: the worst that a failed write can do."""
-        write(fd, data[: len(data) // 2], *position)
+    def _write_half(write: Callable[..., int], fd: Any, data: bytes, *position: int) -> int:
+        """Take half of the data, up to the middle of a line, before the call for the rest fails: the worst there is."""
+        return write(fd, data[: len(data) // 2], *position)

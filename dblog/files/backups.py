@@ -3,6 +3,7 @@
 import errno
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count, pairwise
@@ -124,16 +125,16 @@ class Backups:
             self._newest = label
 
     def remove(self, backup: Backup) -> int:
-        """Delete a file; returns the bytes of it, 0 where somebody else has deleted it.
+        """Delete a file; returns the bytes of it, 0 where somebody else has deleted or renamed it.
 
         Raises:
             OSError: It could not be deleted, and is still counted.
         """
-        freed = backup.size
-        try:
-            self.path(backup).unlink()
-        except FileNotFoundError:
-            freed = 0
+        path, freed = self.path(backup), 0
+        with suppress(FileNotFoundError):
+            if path.lstat().st_ino == backup.inode:  # else another process has given the name to a younger file
+                path.unlink()
+                freed = backup.size
         self._forget(self._key_of(backup))
         return freed
 

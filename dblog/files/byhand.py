@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dblog import defaults
 from dblog.durable import sync_directory
 from dblog.files.backups import Backups
 from dblog.files.bounds import Bounds, expired, surplus
@@ -92,7 +93,7 @@ def _naming(log: Log) -> "Naming":
 @contextmanager
 def _alone(live: Path) -> Iterator[None]:
     """Keep the processes out that share a log; one that a single process writes has no such lock."""
-    lock = SharedLock(live, 0o640)
+    lock = SharedLock(live, defaults.FILE_MODE, defaults.DIR_MODE)
     if not lock.path.exists():
         yield
         return

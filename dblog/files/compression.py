@@ -25,6 +25,7 @@ from dblog.files.copying import CHUNK
 from dblog.files.keeper import Keeper
 from dblog.files.names import PACKINGS
 from dblog.files.packing import Packing, packing_of
+from dblog.files.threads import Background
 from dblog.files.unfinished import Unfinished
 from dblog.selflog import Announcer
 
@@ -70,18 +71,17 @@ class Compressor:
         self._live_bytes = live_bytes
         self._announcer = announcer
         self._skipped: set[tuple[int, float]] = set()
-        self._guard = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._guard = threading.RLock()  # re-entrant: a signal handler may stop what its thread is waking
+        self._background = Background(self._run, THREAD, self._guard)
         self._wanted = False
         self._stopping = False
 
     def wake(self) -> None:
-        """Have everything compressed that is not yet; returns at once."""
+        """Have everything compressed that is not yet, where a thread can be had for it; returns at once."""
         with self._guard:
             self._wanted = not self._stopping
-            if self._wanted and self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
-                self._thread.start()
+            if self._wanted:
+                self._background.start()
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop between two pieces of a file, which is left as it was; the caller does not hold the writer's lock.
@@ -91,9 +91,7 @@ class Compressor:
         """
         with self._guard:
             self._stopping = True
-            thread = self._thread
-        if thread is not None:
-            thread.join(timeout)
+        self._background.join(timeout)
 
     def compress_next(self) -> bool:
         """Compress one file, or delete one that was compressed before a crash; False where nothing is left to do.
@@ -135,7 +133,7 @@ class Compressor:
         with self._guard:
             asked, self._wanted = self._wanted and not self._stopping, False
             if not asked:
-                self._thread = None
+                self._background.leave()
             return asked
 
     def _is_wanted(self, backup: Backup) -> bool:

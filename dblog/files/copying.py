@@ -15,6 +15,7 @@ from typing import Final
 
 from dblog.durable import sync_directory, write_all
 from dblog.files.names import FileNames
+from dblog.files.opening import open_file
 
 CHUNK: Final = 256 * 1024
 
@@ -67,7 +68,7 @@ def finish(names: FileNames, make_way: Callable[[], Path]) -> Path | None:
 def _copy(live: Path, copying: Path, copied: Path) -> None:
     try:
         with live.open("rb", buffering=0) as source:
-            fd = os.open(copying, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = open_file(copying, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
             try:
                 while chunk := source.read(CHUNK):
                     write_all(fd, chunk)

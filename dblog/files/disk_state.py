@@ -99,6 +99,11 @@ class DiskState:
         self._next_try = self._clock() + self._pause(error)
         return news
 
+    def refused(self) -> None:
+        """A line was not written because of a limit of our own: an error, and no sign of what the disk can do."""
+        self.error_count += 1
+        self.last_error_time = self._wall()
+
     def postponed(self) -> None:
         """A try found that there is still no room: the next one comes with the timer."""
         self._next_try = self._clock() + self._interval

@@ -78,7 +78,9 @@ class EmergencyCleanup:
         self.removed_bytes = 0
 
     def run(self, error: OSError) -> None:
-        """Make room, after an error that said that there is none."""
+        """Make room, after an error that said that there is none; what lies among devices has no files beside it."""
+        if self._live.is_among_devices:
+            return
         before = (self.removed_files, self.removed_lines, self.removed_bytes)
         cut = 0
         try:

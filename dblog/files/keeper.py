@@ -1,6 +1,7 @@
 """Keeping the rotated files within their bounds, by deleting the oldest ones."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from dblog.files.backup import Backup
@@ -34,15 +35,19 @@ class Keeper:
         self._backups = backups
         self._announcer = announcer
         self._warned = False
+        self._given_up = 0
+        self._given_up_bytes = 0
 
     def room_for(self, size: int, extra: int) -> bool:
         """True where `extra` bytes more keep all files within the total; deletes the oldest rotated ones for them.
+
+        A total that is not given never keeps anything from being written.
 
         Args:
             size: Bytes of the live file.
             extra: Bytes that are about to be written: a line, or several that fit together into a file.
         """
-        self.limits.saw(extra)
+        self.limits.saw(size + extra)
         return self.make_room(size + extra)
 
     def make_room(self, size: int) -> bool:
@@ -61,11 +66,11 @@ class Keeper:
                 self._backups.give_up_unfinished()
             except OSError as error:
                 self._announcer.announce("remove", f"{self._backups.unfinished} cannot be deleted: {error}")
-            taken = size + self._backups.total_bytes
-            self._remove(surplus(self._backups, 0, taken, 0.0, Bounds(max_total=limit)))
+            self._give_up(size, limit)
+        if not self.limits.are_given:
+            return True
         taken = size + self._backups.total_bytes
-        if self.limits.are_given:
-            self._warn(taken, limit)
+        self._warn(taken, limit)
         return taken <= limit
 
     def fits(self, size: int) -> bool:
@@ -75,13 +80,26 @@ class Keeper:
 
     def trim(self, live_bytes: int, now: float) -> list[Backup]:
         """Delete the oldest files until the rest is within all bounds; returns what was deleted."""
-        backups = self._backups
-        taken = backups.total_bytes + live_bytes
-        return self._remove(surplus(backups, len(backups), taken, now, self.limits.bounds))
+        backups, bounds = self._backups, self.limits.bounds
+        removed = self._remove(surplus(backups, len(backups), 0, now, replace(bounds, max_total=None)))
+        return removed if bounds.max_total is None else removed + self._give_up(live_bytes, bounds.max_total)
 
     def expire(self, now: float) -> list[Backup]:
         """Delete all files that are too old, wherever they stand; returns what was deleted."""
         return self._remove(expired(self._backups, now, self.limits.bounds))
+
+    def _give_up(self, size: int, limit: int) -> list[Backup]:
+        """Delete the oldest files until the rest leaves room for `size` bytes within the total."""
+        taken = size + self._backups.total_bytes
+        before = self.removed_bytes
+        removed = self._remove(surplus(self._backups, 0, taken, 0.0, Bounds(max_total=limit)))
+        if removed and self.limits.are_given:
+            self._given_up += len(removed)
+            self._given_up_bytes += self.removed_bytes - before
+            live = self._backups.names.live
+            deleted = f"{self._given_up} rotated files with {self._given_up_bytes:,} bytes so far"
+            self._announcer.announce("given up", f"{live}: deleted for max_total_bytes {limit:,}: {deleted}")
+        return removed
 
     def _remove(self, backups: Iterable[Backup]) -> list[Backup]:
         removed = []

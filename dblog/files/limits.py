@@ -1,5 +1,7 @@
 """What the settings of a log file come to: at which size it is rotated, and what may be kept."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +16,9 @@ _SECONDS_A_DAY: Final = 86_400.0
 class Limits:
     """What the settings come to.
 
-    A total that is not given follows from size and count, and yields to single lines that are longer than a file
-    should be. Where there is a total but no size, files are rotated at half of it: something has to be deletable.
+    A total that is not given follows from size and count, and yields to what is larger than a file should be: a long
+    line, a file from before, one that cannot be rotated. It says what is deleted, never what is not written. Where
+    there is a total but no size, files are rotated at half of it: something has to be deletable.
 
     Args:
         settings: The settings.
@@ -36,14 +39,26 @@ class Limits:
         elif total is not None:
             self.max_bytes = total // 2
         self._files = 1 + count
-        self._longest = size
+        self._largest = size
         if total is None and size and count:
             total = size * self._files
         days = settings.retention_days
         self.bounds = Bounds(count=count or None, max_age=days and days * _SECONDS_A_DAY, max_total=total)
 
-    def saw(self, line: int) -> None:
-        """A line of so many bytes is about to be written."""
-        if line > self._longest and not self.are_given and self.bounds.max_total is not None:
-            self._longest = line
-            self.bounds = replace(self.bounds, max_total=line * self._files)
+    def fitting(self, lines: Sequence[bytes], start: int, size: int) -> tuple[int, int]:
+        """Where those lines end, from `start` on, that go together into a file of `size` bytes, and their bytes.
+
+        It is one line at least.
+        """
+        end, total = start + 1, len(lines[start])
+        room = math.inf if self.max_bytes is None else self.max_bytes - size - 1
+        while end < len(lines) and total + len(lines[end]) <= room:
+            total += len(lines[end])
+            end += 1
+        return end, total
+
+    def saw(self, size: int) -> None:
+        """A file has so many bytes, or is about to have them."""
+        if size > self._largest and not self.are_given and self.bounds.max_total is not None:
+            self._largest = size
+            self.bounds = replace(self.bounds, max_total=size * self._files)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _TRANSIENT: Final = (errno.EAGAIN, errno.EBUSY, errno.ETXTBSY)
 _REFUSED: Final = (errno.EBUSY, errno.EPERM, errno.EACCES, errno.EXDEV)
-"""What a rename answers for a file that is mounted by itself, or lies in a folder that is not ours."""
+"""What a rename answers where a copy may still do: the file is mounted by itself, the folder or the file's owner does
+not let us rename it, or its new place, which a hook has named, is on another file system."""
 
 Rotator = Callable[[str, str], object]
 

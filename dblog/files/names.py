@@ -24,6 +24,9 @@ DATES: Final = {"S": "%Y-%m-%d_%H-%M-%S", "M": "%Y-%m-%d_%H-%M", "H": "%Y-%m-%d_
 """What a rotation by time puts behind the name, by its unit, as the standard library does; else `DAY`."""
 DAY: Final = "%Y-%m-%d"
 
+PROBE: Final = ".probe" + UNFINISHED
+"""How the name of a file ends that tests whether a disk can be written."""
+
 _PACKED: Final = r"(\.gz|\.zst)?"
 _STAMP: Final = r"(\d{8}_\d{6})(?:_([1-9]\d*))?"
 _DATE: Final = r"(\d{4}-\d{2}-\d{2}(?:_\d{2}(?:-\d{2}(?:-\d{2})?)?)?)(?:\.([1-9]\d*))?"
@@ -90,7 +93,7 @@ class FileNames:
             ("date", re.compile(rf"{name}\.{_DATE}{_PACKED}", re.ASCII)),
         )
         self.folder = self.path(Label("index", "", 1)).parent
-        self._unfinished = re.compile(rf"\.{name}\.\d+\.(?:gz|zst){UNFINISHED}", re.ASCII)
+        self._unfinished = re.compile(rf"\.{name}\.\d+\.(?:gz|zst|probe){re.escape(UNFINISHED)}", re.ASCII)
 
     def label(self, when: datetime, sequence: int = 0) -> Label:
         """The label of a file of the time `when`, not with the naming `index`; `sequence` tells it from others."""
@@ -108,7 +111,7 @@ class FileNames:
         return (self._renamed(filename) if self._namer else None) or self._plain(filename)
 
     def is_unfinished(self, filename: str) -> bool:
-        """True for the name of a file that a compression has not finished."""
+        """True for the name of a file that a compression, or a test of the disk, has not finished."""
         return self._unfinished.fullmatch(filename) is not None
 
     def unfinished(self, what: str) -> Path:

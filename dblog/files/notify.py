@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal
 
+from dblog.files.threads import Background
 from dblog.selflog import Announcer
 
 THREAD: Final = "dblog-files-notify"
@@ -71,7 +72,7 @@ class Notifier:
         self.dropped = self.failed = 0
         self._lock = threading.RLock()
         self._waiting: deque[StateChange] = deque()
-        self._thread: threading.Thread | None = None
+        self._background = Background(self._run, THREAD, self._lock)
 
     def tell(self, change: StateChange) -> None:
         """Have a change told soon; returns at once and never raises."""
@@ -82,28 +83,17 @@ class Notifier:
                 self._waiting.popleft()
                 self.dropped += 1
             self._waiting.append(change)
-            if self._thread is None:
-                self._start()
+            self._background.start()  # where none can be had, the next change tries again
 
     def close(self, timeout: float) -> None:
         """Wait so many seconds at most for what is still to be told."""
-        with self._lock:  # a thread that is just being started cannot be waited for
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
-
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
-        try:
-            self._thread.start()
-        except RuntimeError:  # the interpreter is ending, or the system has no thread left: the next change tries again
-            self._thread = None
+        self._background.join(timeout)
 
     def _run(self) -> None:
         while True:
             with self._lock:
                 if not self._waiting:
-                    self._thread = None
+                    self._background.leave()
                     return
                 change = self._waiting.popleft()
             if self._callback is not None:
@@ -114,7 +104,7 @@ class Notifier:
     def _attempt(self, what: str, call: Callable[[StateChange], object], change: StateChange) -> None:
         try:
             call(change)
-        except Exception as error:  # noqa: BLE001 - code and servers of others
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - code and servers of others; the next change is told
             self.failed += 1
             self._announcer.announce(
                 f"{what} {change.file}", f"the {what} for {change.file} failed: {_in_words(error)}"
@@ -136,7 +126,7 @@ def _post(url: str, change: StateChange) -> None:
         pass
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: BaseException) -> str:
     """What an error says without the address, which may hold a secret."""
     reason = getattr(error, "reason", None)
     code = getattr(error, "code", None)

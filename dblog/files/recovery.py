@@ -17,12 +17,17 @@ from typing import Final, Literal
 
 from dblog import disk, durable
 from dblog.files.disk_state import DiskState
+from dblog.files.names import PROBE
 from dblog.files.notify import StateChange
+from dblog.files.opening import is_among_devices, open_file
+from dblog.files.threads import Background
 from dblog.selflog import Announcer
 
 THREAD: Final = "dblog-files-recovery"
-_PROBE: Final = bytes(64 * 1024)
+_SAMPLE: Final = bytes(64 * 1024)
 _MAY_NOT_CREATE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NEEDS_NAMES: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})
+"""What file systems answer that have no files without a name."""
 
 
 class Recovery:
@@ -71,7 +76,7 @@ class Recovery:
         """Begin anew in a child: the thread is the parent's. A degraded file is tried by whoever logs next."""
         self._lock = threading.RLock()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._background = Background(self._run, THREAD, self._lock)
         if self.state.is_degraded:
             self.state.try_now()
 
@@ -79,8 +84,8 @@ class Recovery:
         """The file could not be opened or written; never raises, may be called under the lock of the writer."""
         with self._lock:
             news = self.state.failed(error)
-            if self._thread is None and not self._closed:
-                self._start()
+            if not self._closed:
+                self._background.start()
         if news:
             self._say_degraded(error)
 
@@ -100,7 +105,11 @@ class Recovery:
         logs first after the interval, and says so with `trying`.
         """
         state = self.state
-        return state.is_degraded and (self._thread is not None or state.until_next_try() > 0)
+        return state.is_degraded and (self._is_tended or state.until_next_try() > 0)
+
+    @property
+    def _is_tended(self) -> bool:
+        return self._background.is_running and not self._closed
 
     def trying(self) -> None:
         """Whoever logs tries a degraded file, under the lock of the writer."""
@@ -111,18 +120,8 @@ class Recovery:
         """End the thread, and wait for that so many seconds at most."""
         with self._lock:
             self._closed = True
-            thread, self._thread = self._thread, None
         self._stop.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
-
-    def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
-        self._thread = thread
-        try:
-            thread.start()
-        except RuntimeError:  # the interpreter is ending, or the system has no thread left: see `diverts`
-            self._thread = None
+        self._background.join(timeout)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -159,7 +158,7 @@ class Recovery:
             return False
         with self._lock:
             downtime = self.state.recovered() if self.state.is_degraded else None
-            self._thread = None  # with the state: whoever finds the next error starts the next thread
+            self._background.leave()  # with the state: whoever finds the next error starts the next thread
         if downtime is not None:
             self._say_recovered(downtime)
         return True
@@ -171,19 +170,17 @@ class Recovery:
             return True
 
     def _test_write(self) -> None:
-        """Write to a file of its own, which has no name any more when it gets its bytes: nothing can stay behind."""
-        if not stat.S_ISREG(self._path.stat().st_mode):
+        """Write to a file of its own, which has no name: nothing can stay behind."""
+        if is_among_devices(self._path) or not stat.S_ISREG(self._path.stat().st_mode):
             return
-        probe = _folder(self._path) / f".{self._path.name}.{os.getpid()}.probe"
         try:
-            fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fd = _open_nameless(self._path)
         except OSError as error:
             if error.errno in _MAY_NOT_CREATE:  # the log file alone is ours: the first line will be the test
                 return
             raise
         try:
-            probe.unlink()
-            durable.write_all(fd, _PROBE)
+            durable.write_all(fd, _SAMPLE)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -225,6 +222,21 @@ class Recovery:
             return disk.space(_folder(self._path)).free
         except OSError:  # it is a figure for the reader, no more
             return None
+
+
+def _open_nameless(path: Path) -> int:
+    """Open a new file for writing beside a log file; where each has to have a name, it is the one of a leftover."""
+    folder = _folder(path)
+    if hasattr(os, "O_TMPFILE"):
+        try:
+            return open_file(folder, os.O_WRONLY | os.O_TMPFILE)
+        except OSError as error:
+            if error.errno not in _NEEDS_NAMES:
+                raise
+    named = folder / f".{path.name}.{os.getpid()}{PROBE}"
+    fd = open_file(named, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
+    named.unlink(missing_ok=True)  # another process may have found it left over
+    return fd
 
 
 def _folder(path: Path) -> Path:

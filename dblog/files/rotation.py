@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from dblog.durable import sync_directory
 from dblog.files import copying
 from dblog.files.alert import NAME, Alert
 from dblog.files.backup import Backup
 from dblog.files.backups import Backups
+from dblog.files.bounds import Bounds, surplus
+from dblog.files.foldersync import FolderSync
 from dblog.files.keeper import Keeper
 from dblog.files.limits import Limits
 from dblog.files.livefile import LiveFile
@@ -27,8 +28,6 @@ from dblog.selflog import Announcer
 
 if TYPE_CHECKING:
     from dblog.files.settings import FileSettings
-
-_SYNC_SECONDS: Final = 1.0
 
 Namer = Callable[[str], str]
 
@@ -71,11 +70,11 @@ class Rotation:
         self.backups = Backups(self._names(namer))
         self.keeper = Keeper(self.backups, Limits(settings), announcer)
         self.due_at = math.inf
-        self.rotation_count = 0
-        self.failure_count = 0
+        self.rotation_count = self.failure_count = 0
         self._stale = True
-        self._sync_owed = False
-        self._seen = self._synced = self._next_try = -math.inf
+        self._outdated = False
+        self._names_on_disk = FolderSync(announcer)
+        self._seen = self._next_try = -math.inf
 
     def start(self, now: float) -> None:
         """Look at the folder and finish what a crash has interrupted; before the first write, in a forked child, too.
@@ -83,11 +82,8 @@ class Rotation:
         Args:
             now: Seconds since 1970, here and elsewhere.
         """
-        try:
-            self._look(now)
+        if self._tries_to_look(now):
             remove_abandoned(self.backups.leftovers)
-        except Exception as error:  # noqa: BLE001 - a hook may raise anything; the next rotation looks again
-            self._announcer.announce("rotation", f"the rotated files of {self._path} cannot be looked at: {error}")
         try:
             begun = min(self._path.stat().st_mtime, now)
         except OSError:
@@ -102,9 +98,23 @@ class Rotation:
 
     def live_changed(self, now: float) -> None:
         """Somebody else has rotated: the path leads to another file."""
-        self._stale = True
+        self._stale = self._outdated = True
         if now >= self.due_at:
             self.due_at = self._schedule.next_after(now)
+
+    def live_opened(self) -> None:
+        """The live file was closed for a while, or never open: somebody else may have rotated meanwhile."""
+        self._outdated = True
+
+    def catch_up(self, size: int, now: float) -> None:
+        """Look at the folder where another process may have changed it and that matters for the room that there is.
+
+        Args:
+            size: Bytes of the live file, with what is about to come.
+            now: Seconds since 1970.
+        """
+        if self._outdated or not self.keeper.fits(size):
+            self._tries_to_look(now)
 
     def due(self, size: int, extra: int, now: float) -> bool:
         """True where the live file has to be rotated before it is written to.
@@ -132,18 +142,15 @@ class Rotation:
         A failure is announced, put into the alert file, and not tried again for `recovery_check_interval_sec`.
 
         Returns:
-            True where the file was put away, and closed. False where it stays; it is closed all the same if its path
-            leads to another file by now.
-
-        Raises:
-            OSError: The file was put away and closed, and the system reported a late error of a write.
+            True where the file was put away. False where it stays, or where its path leads to another file by now. What
+            is open is the file that was put away then, or any other but the one of that path: it is to be closed.
         """
         if not live.is_regular:
             return False
         if not live.is_current():
-            live.close()
             self.live_changed(now)
             return False
+        self.keeper.limits.saw(live.size)
         try:
             self._put_away(now)
         except Exception as error:  # noqa: BLE001 - a hook may raise anything, and logging goes on
@@ -154,7 +161,6 @@ class Rotation:
             self.due_at = self._schedule.next_after(now)
         self.keeper.trim(0, now)
         self._settle(now)
-        live.close()
         return True
 
     def clean(self, now: float) -> list[Backup]:
@@ -168,21 +174,42 @@ class Rotation:
             live_bytes = self._path.stat().st_size
         except FileNotFoundError:
             live_bytes = 0
+        self.keeper.limits.saw(live_bytes)
         return self.keeper.expire(now) + self.keeper.trim(live_bytes, now)
+
+    def surplus(self, now: float) -> list[Path]:
+        """The rotated files beyond the number that is kept, the oldest first, as the folder has them; only looks.
+
+        Raises:
+            OSError: The folder could not be read.
+        """
+        found = Backups(self.backups.names)
+        found.scan(self._schedule.wall(now))
+        bounds = Bounds(count=self._settings.backup_count or None)
+        return [found.path(backup) for backup in surplus(found, len(found), 0, now, bounds)]
 
     def close(self) -> None:
         """Bring the names to the disk that were not brought there yet."""
-        if self._sync_owed:
-            self._sync()
+        self._names_on_disk.settle()
 
     def _names(self, namer: Namer | None) -> FileNames:
         settings = self._settings
         return FileNames(self._path, settings.naming, date_format=DATES.get(settings.when, DAY), namer=namer)
 
+    def _tries_to_look(self, now: float) -> bool:
+        try:
+            self._look(now)
+        except Exception as error:  # noqa: BLE001 - a hook may raise anything; the next rotation looks again
+            self._announcer.announce("rotation", f"the rotated files of {self._path} cannot be looked at: {error}")
+            return False
+        return True
+
     def _look(self, now: float) -> None:
         self.backups.scan(self._schedule.wall(now))
         if copied := copying.finish(self.backups.names, lambda: self._make_way(now)):
             self.backups.add(copied)
+        self.keeper.limits.saw(max((backup.size for backup in self.backups), default=0))
+        self._outdated = False
         self._stale = self._settings.multi_process
 
     def _make_way(self, now: float) -> Path:
@@ -215,17 +242,7 @@ class Rotation:
         with suppress(OSError):  # it stays for an operator, who is told in it what to do
             self._alert.remove()
         self._announcer.forget("rotation")
-        self._sync_owed = True
-        if abs(now - self._synced) >= _SYNC_SECONDS:
-            self._synced = now
-            self._sync()
-
-    def _sync(self) -> None:
-        self._sync_owed = False
-        try:
-            sync_directory(self.backups.names.folder)
-        except OSError as error:
-            self._announcer.announce("sync", f"{self.backups.names.folder} cannot be brought to the disk: {error}")
+        self._names_on_disk.changed(self.backups.names.folder, now)
 
     def _set_back(self, now: float) -> None:
         """The clock was set back: what was to come is not put off by that."""

@@ -17,6 +17,8 @@ from dblog.files.sharedlock import FilesLock
 from dblog.selflog import Announcer
 
 _MEBIBYTE: Final = 1024 * 1024
+_LONGEST_TELLING: Final = 1.0
+"""Seconds that callbacks and webhooks are given at the end."""
 
 
 class Standby:
@@ -103,7 +105,7 @@ class Standby:
         """End the threads, in about `timeout` seconds."""
         deadline = monotonic() + timeout
         self.recovery.close(timeout)
-        self._notifier.close(max(0.0, deadline - monotonic()))
+        self._notifier.close(max(0.0, min(_LONGEST_TELLING, deadline - monotonic())))
 
     def restart_after_fork(self) -> None:
         """Begin anew in a child."""

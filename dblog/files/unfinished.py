@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dblog.durable import write_all
 from dblog.files.copying import keep_attributes
+from dblog.files.opening import open_file
 
 
 class Unfinished:
@@ -22,7 +23,7 @@ class Unfinished:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._fd = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._fd, 0)

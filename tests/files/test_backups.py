@@ -169,3 +169,13 @@ def test_another_naming_leaves_no_orphans(tmp_path: Path) -> None:
 def test_no_folder_has_no_files(tmp_path: Path) -> None:
     """A folder that is not there yet is an empty one."""
     assert len(backups_of(tmp_path / "missing")) == 0
+
+
+def test_a_name_that_has_another_file_by_now_is_left_alone(tmp_path: Path) -> None:
+    """Where another process has renamed the files, the name of the oldest one may be that of a younger: it stays."""
+    for index in (1, 2):
+        (tmp_path / f"app.log.{index}").write_text(str(index))
+    backups = backups_of(tmp_path)
+    rotate(backups_of(tmp_path), "0")
+    assert [backups.remove(backup) for backup in list(backups)] == [0, 0]
+    assert content(tmp_path) == {"app.log.1": "0", "app.log.2": "1", "app.log.3": "2"}

@@ -73,6 +73,31 @@ def test_stopping_leaves_the_file_as_it_was(log: Compressed, monkeypatch: pytest
     assert THREAD not in [thread.name for thread in threading.enumerate()]
 
 
+def refuse(thread: threading.Thread) -> None:
+    """Start no thread, as at the end of the interpreter and where the system has none left."""
+    raise RuntimeError("can't start new thread")
+
+
+def test_without_a_thread_the_next_call_compresses(log: Compressed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be had the file stays plain, without an exception, until somebody asks again."""
+    log.put_away("line")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        log.compressor.wake()
+        assert log.names() == ["app.log.1"]
+    log.compressor.wake()
+    eventually(lambda: log.names() == ["app.log.1.gz"], "the compression")
+
+
+def test_a_thread_that_never_started_is_not_waited_for(log: Compressed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a program that could have no thread waits for none."""
+    log.put_away("line")
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    log.compressor.wake()
+    log.compressor.stop()
+    assert log.names() == ["app.log.1"]
+
+
 def test_a_disk_that_fails_is_announced(log: Compressed) -> None:
     """What cannot be compressed stays as it is, and the operator hears of it."""
     log.put_away("line")

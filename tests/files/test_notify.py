@@ -1,14 +1,17 @@
 """Callbacks and webhooks: told in order, on a thread of their own, and nobody waits for them."""
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from eventually import eventually
 
+from dblog.files.handler import ResilientRotatingFileHandler
 from dblog.files.notify import THREAD, WAITING, Notifier, StateChange
 from dblog.selflog import Announcer
 
@@ -57,6 +60,10 @@ class Answer(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
+
+
+class Interrupt(BaseException):
+    """What a signal handler may raise."""
 
 
 @pytest.fixture
@@ -174,3 +181,48 @@ def test_nothing_to_tell(notifier: Callable[..., Notifier]) -> None:
     """Without a callback and a webhook there is never a thread."""
     notifier().tell(CHANGE)
     assert THREAD not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_callback_that_exits_is_called_again(notifier: Callable[..., Notifier]) -> None:
+    """`sys.exit()` in a callback is a failure like any other, and ends nothing."""
+    told: list[int] = []
+
+    def exits(change: StateChange) -> None:
+        told.append(change.error_count)
+        sys.exit("enough")
+
+    it = notifier(exits)
+    for number in (1, 2):
+        it.tell(replace(CHANGE, error_count=number))
+        eventually(lambda: it.failed == number)  # noqa: B023 - called at once
+    assert told == [1, 2]
+
+
+def test_a_start_that_is_interrupted_delays_a_change(
+    notifier: Callable[..., Notifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a signal handler raises while the thread is started leaves the change to the next one."""
+    told: list[int] = []
+    it = notifier(lambda change: told.append(change.error_count))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _interrupted)
+        with pytest.raises(Interrupt):
+            it.tell(replace(CHANGE, error_count=1))
+    it.close(0.0)
+    it.tell(replace(CHANGE, error_count=2))
+    eventually(lambda: told == [1, 2])
+
+
+def test_the_end_waits_for_a_webhook_for_a_second_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a handler gives what is still to be told a second, and no more than the time that `close` has."""
+    given: list[float] = []
+    monkeypatch.setattr(Notifier, "close", lambda _, timeout: given.append(timeout))
+    for timeout in (None, 100.0, 0.0):
+        handler = ResilientRotatingFileHandler(tmp_path / "app.log", webhook_url="http://127.0.0.1:9/")
+        handler.close(timeout)
+    assert given[2] == 0.0
+    assert all(0.0 <= each <= 1.0 for each in given)
+
+
+def _interrupted(_: threading.Thread) -> None:
+    raise Interrupt

@@ -158,9 +158,21 @@ def test_a_file_that_another_has_rotated_is_left_alone(new_log: NewLog) -> None:
     log.path.rename(log.folder / "app.log.moved")
     log.path.write_text("theirs\n")
     assert not log.rotation.rotate(log.live, NOON)
-    assert not log.live.is_open
     assert log.path.read_text() == "theirs\n"
     assert log.names() == []
+
+
+def test_surplus_only_looks(new_log: NewLog) -> None:
+    """Asking for what is too much names the oldest files, and changes neither a file nor the time of the next one."""
+    log = new_log(backup_count=2, when="H")
+    for number in range(1, 5):
+        (log.folder / f"app.log.{number}").write_text("x")
+    unfinished = log.rotation.backups.names.unfinished("1.gz")
+    unfinished.write_text("half")
+    due = log.rotation.due_at
+    assert [path.name for path in log.rotation.surplus(NOON + 1800)] == ["app.log.4", "app.log.3"]
+    assert unfinished.exists()
+    assert log.rotation.due_at == due
 
 
 def test_a_device_is_not_rotated(new_log: NewLog) -> None:
@@ -198,3 +210,27 @@ def test_several_processes_see_what_the_others_have_rotated(new_log: NewLog) -> 
         log.write(f"line {number}")
         assert log.rotate()
     assert logs[0].lines() == ["line 3", "line 4", "line 5"]
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_large_files_from_before_are_kept(new_log: NewLog, compression: str) -> None:
+    """A log that was never rotated, or in larger files, keeps as many files as any: a total that follows yields."""
+    (new_log().folder / "app.log").write_text("old live\n" * 1000)
+    (new_log().folder / "app.log.1").write_text("older\n" * 5000)
+    log = new_log(max_bytes=100, backup_count=3, compression=compression)
+    assert log.write("new")
+    assert not log.rotation.clean(NOON)
+    assert log.lines() == ["older"] * 5000 + ["old live"] * 1000 + ["new"]
+    again = new_log(max_bytes=100, backup_count=3)
+    again.rotate()
+    assert len(again.lines()) == 6001
+
+
+def test_what_a_total_costs_is_told(new_log: NewLog) -> None:
+    """Files that are deleted for a total that was given are announced and counted, with their bytes."""
+    (new_log().folder / "app.log").write_text("old\n" * 1000)
+    log = new_log(max_bytes=100, backup_count=3, max_total_bytes=1000)
+    assert log.write("new")
+    assert log.lines() == ["new"]
+    assert "deleted for max_total_bytes 1,000: 1 rotated files with 4,000 bytes so far" in log.heard.said[-1]
+    assert (log.rotation.keeper.removed_files, log.rotation.keeper.removed_bytes) == (1, 4000)

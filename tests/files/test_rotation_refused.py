@@ -217,3 +217,18 @@ def test_a_crash_during_a_rotation_neither_loses_nor_doubles_a_line(tmp_path: Pa
         assert log.lines() == [*lines, "line 4"]
         log.close()
         prepare()
+
+
+def test_a_total_that_follows_turns_no_line_away(tmp_path: Path) -> None:
+    """Where rotation fails for good, each line goes into the file that grows, unless a total was given."""
+
+    def broken(_source: str, _target: str) -> None:
+        raise ZeroDivisionError("the hook's")
+
+    log = Log(tmp_path, max_bytes=100, backup_count=1, rotator=broken)
+    assert all(log.write(f"line {number:03}") for number in range(100))
+    log.close()
+    assert log.lines() == [f"line {number:03}" for number in range(100)]
+    bounded = Log(tmp_path, max_bytes=100, backup_count=1, max_total_bytes=900, rotator=broken)
+    assert not bounded.write("one more")
+    bounded.close()

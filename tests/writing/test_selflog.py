@@ -1,6 +1,7 @@
 """What dblog says itself: on the descriptor, once a minute for each topic, and never waiting for a reader."""
 
 import os
+import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -48,6 +49,17 @@ def test_any_text_can_be_said(capfd: pytest.CaptureFixture[str]) -> None:
     """Lone surrogates, as they stand in names of files, do not stop an announcement."""
     Announcer().announce("x", "bad name \udcff")
     assert capfd.readouterr().err == "dblog: bad name \\udcff\n"
+
+
+def test_a_process_that_may_have_no_descriptor(pipe: int) -> None:
+    """Where the limit of open files is 0 nothing can be said, and nothing is raised."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        written = write_lines(b"line\n", time.monotonic() + 1.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert written == 0
 
 
 def test_a_reader_gets_everything(pipe: int) -> None:
