@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dblog.files.compression import Compressor
 from dblog.files.livefile import LiveFile
-from dblog.files.packing import Packing
-from dblog.files.rotation import Rotation
+from dblog.files.rotated.compression import Compressor
+from dblog.files.rotated.packing import Packing
+from dblog.files.rotated.rotation import Rotation
 from dblog.files.settings import FileSettings
 from dblog.selflog import Announcer
 

@@ -19,9 +19,9 @@ from dblog.cli.options import Seconds
 from dblog.cli.render import to_json, write
 from dblog.errors import UsageError
 from dblog.escapes import printable
-from dblog.files import byhand, health
-from dblog.files.bounds import Bounds
-from dblog.files.survey import SUFFIXES, find_logs
+from dblog.files.folder import byhand, health
+from dblog.files.folder.survey import SUFFIXES, find_logs
+from dblog.files.rotated.bounds import Bounds
 
 _DAY: Final = 86_400.0
 

@@ -9,7 +9,7 @@ from rich.filesize import decimal
 
 from dblog.cli.render import Style, draw, make_table, several
 from dblog.escapes import printable
-from dblog.files.survey import KINDS, Log, LogFile, largest
+from dblog.files.folder.survey import KINDS, Log, LogFile, largest
 
 _TABLE: Final = Style("table", zone=None, colour=False)
 

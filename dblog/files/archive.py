@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 
-from dblog.files.compression import Compressor
 from dblog.files.livefile import LiveFile
 from dblog.files.metrics import Counts
-from dblog.files.packing import Packing
-from dblog.files.rotation import Rotation
+from dblog.files.rotated.compression import Compressor
+from dblog.files.rotated.packing import Packing
+from dblog.files.rotated.rotation import Rotation
 from dblog.files.settings import FileSettings
 from dblog.files.sharedlock import FilesLock, SharedLock
 from dblog.selflog import Announcer

@@ -12,9 +12,9 @@ from dblog import defaults
 from dblog.config import file_settings
 from dblog.errors import ConfigurationError
 from dblog.files.dropin import DropIn
-from dblog.files.fallback import Shown
+from dblog.files.fulldisk.fallback import Shown
+from dblog.files.fulldisk.notify import StateChange
 from dblog.files.metrics import FileMetrics
-from dblog.files.notify import StateChange
 from dblog.files.writer import FileWriter
 
 _NOT_SETTINGS: Final = frozenset({"self", "__class__", "fallback_stream", "on_state_change"})

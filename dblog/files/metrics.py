@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
-from dblog.files.emergency import EmergencyCleanup
-from dblog.files.fallback import Fallback
-from dblog.files.rotation import Rotation
+from dblog.files.fulldisk.emergency import EmergencyCleanup
+from dblog.files.fulldisk.fallback import Fallback
+from dblog.files.rotated.rotation import Rotation
 
 FileState = Literal["normal", "degraded", "closed"]
 

@@ -11,13 +11,13 @@ from weakref import finalize
 from dblog import disk
 from dblog.files.archive import Archive
 from dblog.files.encoding import LineEncoding
-from dblog.files.fallback import TextStream
+from dblog.files.fulldisk.fallback import TextStream
+from dblog.files.fulldisk.notify import StateChange
+from dblog.files.fulldisk.standby import Standby
 from dblog.files.livefile import LiveFile
 from dblog.files.metrics import Counts
-from dblog.files.notify import StateChange
 from dblog.files.settings import FileSettings
 from dblog.files.sharedlock import FilesLock, SharedLock
-from dblog.files.standby import Standby
 from dblog.files.turn import Turn
 from dblog.selflog import Announcer
 

@@ -7,8 +7,8 @@ import re
 from typing import Any, Final
 
 from dblog.files.handler import ResilientRotatingFileHandler
-from dblog.files.names import DATES, DAY
-from dblog.files.schedule import Schedule
+from dblog.files.rotated.names import DATES, DAY
+from dblog.files.rotated.schedule import Schedule
 
 _SECONDS: Final = {"S": 1, "M": 60, "H": 3600, "HOURLY": 3600, "W": 7 * 86_400}
 _A_DAY: Final = 86_400

@@ -8,14 +8,14 @@ from typing import Final, TypeVar
 
 from dblog import defaults, processes
 from dblog.files.encoding import LineEncoding
-from dblog.files.fallback import TextStream
 from dblog.files.feed import Feed
+from dblog.files.fulldisk.fallback import TextStream
+from dblog.files.fulldisk.notify import StateChange
 from dblog.files.metrics import FileMetrics
 from dblog.files.monitor import monitor, upkeep_for
-from dblog.files.moving import Rotator
-from dblog.files.notify import StateChange
 from dblog.files.outlet import Outlet
-from dblog.files.rotation import Namer
+from dblog.files.rotated.moving import Rotator
+from dblog.files.rotated.rotation import Namer
 from dblog.files.settings import FileSettings
 from dblog.files.turn import FOREVER, Turn
 from dblog.selflog import Announcer

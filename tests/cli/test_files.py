@@ -12,7 +12,7 @@ from disks import fill, small_disk
 
 from dblog import ResilientRotatingFileHandler
 from dblog.cli.main import run
-from dblog.files import alert
+from dblog.files.rotated import alert
 
 
 class Files:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from crashes import crashes
 
-from dblog.files.backups import Backups
-from dblog.files.names import FileNames
+from dblog.files.rotated.backups import Backups
+from dblog.files.rotated.names import FileNames
 from dblog.files.settings import Naming
 
 WALL = datetime(2026, 11, 21, 13, 30)  # noqa: DTZ001 - names know no zones

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dblog.files.bounds import Bounds, expired, surplus
-from dblog.files.limits import Limits
+from dblog.files.rotated.bounds import Bounds, expired, surplus
+from dblog.files.rotated.limits import Limits
 from dblog.files.settings import FileSettings
 
 NOW = 1_000_000.0

@@ -12,9 +12,9 @@ from eventually import eventually
 from rotating import NOON, Compressed, contents
 
 from dblog.errors import ConfigurationError
-from dblog.files.compression import THREAD
-from dblog.files.packing import Packing
-from dblog.files.unfinished import Unfinished
+from dblog.files.rotated.compression import THREAD
+from dblog.files.rotated.packing import Packing
+from dblog.files.rotated.unfinished import Unfinished
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from eventually import eventually
 from rotating import NOON, Compressed, contents
 
-from dblog.files.compression import THREAD, Postponed
-from dblog.files.unfinished import Unfinished
+from dblog.files.rotated.compression import THREAD, Postponed
+from dblog.files.rotated.unfinished import Unfinished
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from disks import fill, small_disk
 from eventually import eventually
 
 from dblog import ResilientRotatingFileHandler, selflog
-from dblog.files.notify import StateChange
+from dblog.files.fulldisk.notify import StateChange
 
 INTERVAL = 0.05
 

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from dblog.files.disk_state import DiskState
+from dblog.files.fulldisk.disk_state import DiskState
 
 FULL, LASTING, PASSING = (OSError(number, "x") for number in (errno.ENOSPC, errno.EACCES, errno.EMFILE))
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from disks import fill, small_disk
 
-from dblog.files.backups import Backups
-from dblog.files.emergency import EmergencyCleanup
+from dblog.files.fulldisk.emergency import EmergencyCleanup
 from dblog.files.livefile import LiveFile
-from dblog.files.names import FileNames
+from dblog.files.rotated.backups import Backups
+from dblog.files.rotated.names import FileNames
 from dblog.selflog import Announcer
 
 KB, MB = 1024, 1024 * 1024

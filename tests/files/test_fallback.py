@@ -11,8 +11,8 @@ from contextlib import suppress
 import pytest
 
 from dblog import selflog
-from dblog.files import fallback as module
-from dblog.files.fallback import Fallback, Shown
+from dblog.files.fulldisk import fallback as module
+from dblog.files.fulldisk.fallback import Fallback, Shown
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dblog.files.names import DATES, DAY, PACKINGS, FileNames, Label
+from dblog.files.rotated.names import DATES, DAY, PACKINGS, FileNames, Label
 from dblog.files.settings import Naming
 
 LIVE = st.sampled_from(["app.log", "app", ".log", "app.2.log", "my app.tar.log", "a[b]*.log", "Größe.log", "app+.txt"])

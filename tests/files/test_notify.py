@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from eventually import eventually
 
+from dblog.files.fulldisk.notify import THREAD, WAITING, Notifier, StateChange
 from dblog.files.handler import ResilientRotatingFileHandler
-from dblog.files.notify import THREAD, WAITING, Notifier, StateChange
 from dblog.selflog import Announcer
 
 CHANGE = StateChange("/var/log/app.log", "degraded", 1_764_000_000.5, "No space left on device", 3, 0, 0.0)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from eventually import eventually
 
-from dblog.files.disk_state import DiskState
+from dblog.files.fulldisk.disk_state import DiskState
+from dblog.files.fulldisk.recovery import Recovery
 from dblog.files.handler import ResilientRotatingFileHandler
-from dblog.files.names import FileNames
-from dblog.files.recovery import Recovery
+from dblog.files.rotated.names import FileNames
 from dblog.selflog import Announcer
 
 MakeHandler = Callable[..., ResilientRotatingFileHandler]

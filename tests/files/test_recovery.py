@@ -10,10 +10,10 @@ import pytest
 from disks import fill, small_disk
 from eventually import eventually
 
-from dblog.files import recovery as module
-from dblog.files.disk_state import DiskState
-from dblog.files.notify import StateChange
-from dblog.files.recovery import THREAD, Recovery
+from dblog.files.fulldisk import recovery as module
+from dblog.files.fulldisk.disk_state import DiskState
+from dblog.files.fulldisk.notify import StateChange
+from dblog.files.fulldisk.recovery import THREAD, Recovery
 from dblog.selflog import Announcer
 
 FULL, LASTING, PASSING = (OSError(number, "x") for number in (errno.ENOSPC, errno.EACCES, errno.EMFILE))

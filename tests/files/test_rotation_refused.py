@@ -11,8 +11,8 @@ import pytest
 from crashes import crashes
 from rotating import NOON, Log
 
-from dblog.files import copying
-from dblog.files.names import FileNames
+from dblog.files.rotated import copying
+from dblog.files.rotated.names import FileNames
 
 ALERT = "ALERT_LOG_ROTATION_FAILED.txt"
 

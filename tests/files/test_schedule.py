@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zones import ZONES, zone
 
-from dblog.files.schedule import Schedule
+from dblog.files.rotated.schedule import Schedule
 
 MOMENTS = st.integers(
     int(datetime(2009, 1, 1, tzinfo=UTC).timestamp()), int(datetime(2037, 1, 1, tzinfo=UTC).timestamp())

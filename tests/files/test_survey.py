@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dblog.files import byhand
-from dblog.files.bounds import Bounds
-from dblog.files.survey import find_logs, largest
-from dblog.files.unpacked import unpacked_size
+from dblog.files.folder import byhand
+from dblog.files.folder.survey import find_logs, largest
+from dblog.files.folder.unpacked import unpacked_size
+from dblog.files.rotated.bounds import Bounds
 
 NOON = datetime(2026, 11, 21, 12)  # noqa: DTZ001 - what a clock on the wall shows
 STRANGERS = (

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from eventually import eventually
 
-from dblog.files import compression, flusher, monitor, recovery
+from dblog.files import flusher, monitor
+from dblog.files.fulldisk import recovery
 from dblog.files.handler import ResilientRotatingFileHandler
+from dblog.files.rotated import compression
 from dblog.files.threads import Background
 
 LONG = "x" * 60

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from dblog.files.names import PACKINGS, FileNames
-from dblog.files.unpacked import unpacked_size
+from dblog.files.folder.unpacked import unpacked_size
+from dblog.files.rotated.names import PACKINGS, FileNames
 
 SUFFIXES: Final = (".log", ".jsonl")
 """How the names of logs end that need not be named."""

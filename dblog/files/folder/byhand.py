@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from dblog import defaults
 from dblog.durable import sync_directory
-from dblog.files.backups import Backups
-from dblog.files.bounds import Bounds, expired, surplus
-from dblog.files.copying import copy_and_truncate
-from dblog.files.names import FileNames
+from dblog.files.folder.survey import Log, LogFile
+from dblog.files.rotated.backups import Backups
+from dblog.files.rotated.bounds import Bounds, expired, surplus
+from dblog.files.rotated.copying import copy_and_truncate
+from dblog.files.rotated.names import FileNames
 from dblog.files.sharedlock import SharedLock
-from dblog.files.survey import Log, LogFile
 
 if TYPE_CHECKING:
     from dblog.files.settings import Naming

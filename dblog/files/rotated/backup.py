@@ -4,7 +4,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from dblog.files.names import Label
+from dblog.files.rotated.names import Label
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from typing import IO, Final
 
 from dblog import disk
 from dblog.errors import ConfigurationError
-from dblog.files.backup import Backup
-from dblog.files.backups import Backups
 from dblog.files.livefile import LiveFile
-from dblog.files.packing import packing_of
+from dblog.files.rotated.backup import Backup
+from dblog.files.rotated.backups import Backups
+from dblog.files.rotated.packing import packing_of
 from dblog.selflog import Announcer
 
 _KEPT: Final = 10

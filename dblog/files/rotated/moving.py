@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from dblog.files import copying
-from dblog.files.backups import Backups
+from dblog.files.rotated import copying
+from dblog.files.rotated.backups import Backups
 
 if TYPE_CHECKING:
     from dblog.files.settings import FileSettings

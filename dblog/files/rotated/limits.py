@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from dblog.files.bounds import Bounds
+from dblog.files.rotated.bounds import Bounds
 
 if TYPE_CHECKING:
     from dblog.files.settings import FileSettings

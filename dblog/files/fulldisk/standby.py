@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
 
-from dblog.files.disk_state import DiskState
-from dblog.files.emergency import EmergencyCleanup
 from dblog.files.encoding import LineEncoding
-from dblog.files.fallback import Fallback, TextStream
+from dblog.files.fulldisk.disk_state import DiskState
+from dblog.files.fulldisk.emergency import EmergencyCleanup
+from dblog.files.fulldisk.fallback import Fallback, TextStream
+from dblog.files.fulldisk.notify import Notifier, StateChange
+from dblog.files.fulldisk.recovery import Recovery
 from dblog.files.livefile import LiveFile
-from dblog.files.notify import Notifier, StateChange
-from dblog.files.recovery import Recovery
-from dblog.files.rotation import Rotation
+from dblog.files.rotated.rotation import Rotation
 from dblog.files.settings import FileSettings
 from dblog.files.sharedlock import FilesLock
 from dblog.selflog import Announcer

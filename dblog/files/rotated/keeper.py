@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from dblog.files.backup import Backup
-from dblog.files.backups import Backups
-from dblog.files.bounds import Bounds, expired, surplus
-from dblog.files.limits import Limits
+from dblog.files.rotated.backup import Backup
+from dblog.files.rotated.backups import Backups
+from dblog.files.rotated.bounds import Bounds, expired, surplus
+from dblog.files.rotated.limits import Limits
 from dblog.selflog import Announcer
 
 _NEAR: Final = 0.9

@@ -1,7 +1,8 @@
 """Rotating the live file: when it is due, how it gets out of the way, and what happens where it cannot.
 
 Every step leaves each line in exactly one file, whatever stops the process after it: files are renamed one after the
-other, the oldest first, and the live one last. Where it must not be renamed it is copied, see `dblog.files.copying`.
+other, the oldest first, and the live one last. Where it must not be renamed it is copied, see
+`dblog.files.rotated.copying`.
 """
 
 import math
@@ -11,19 +12,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dblog.files import copying
-from dblog.files.alert import NAME, Alert
-from dblog.files.backup import Backup
-from dblog.files.backups import Backups
-from dblog.files.bounds import Bounds, surplus
-from dblog.files.foldersync import FolderSync
-from dblog.files.keeper import Keeper
-from dblog.files.limits import Limits
 from dblog.files.livefile import LiveFile
-from dblog.files.moving import Mover, Rotator
-from dblog.files.names import DATES, DAY, FileNames
-from dblog.files.schedule import Schedule
-from dblog.files.unfinished import remove_abandoned
+from dblog.files.rotated import copying
+from dblog.files.rotated.alert import NAME, Alert
+from dblog.files.rotated.backup import Backup
+from dblog.files.rotated.backups import Backups
+from dblog.files.rotated.bounds import Bounds, surplus
+from dblog.files.rotated.foldersync import FolderSync
+from dblog.files.rotated.keeper import Keeper
+from dblog.files.rotated.limits import Limits
+from dblog.files.rotated.moving import Mover, Rotator
+from dblog.files.rotated.names import DATES, DAY, FileNames
+from dblog.files.rotated.schedule import Schedule
+from dblog.files.rotated.unfinished import remove_abandoned
 from dblog.selflog import Announcer
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dblog.durable import write_all
-from dblog.files.copying import keep_attributes
 from dblog.files.opening import open_file
+from dblog.files.rotated.copying import keep_attributes
 
 
 class Unfinished:

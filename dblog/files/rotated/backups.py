@@ -10,8 +10,8 @@ from itertools import count, pairwise
 from pathlib import Path
 from typing import Final
 
-from dblog.files.backup import Backup, is_there, look_at
-from dblog.files.names import PACKINGS, FileNames, Label, read_stamp
+from dblog.files.rotated.backup import Backup, is_there, look_at
+from dblog.files.rotated.names import PACKINGS, FileNames, Label, read_stamp
 
 _WRONG_CLOCK: Final = timedelta(days=1)
 """A name that lies further ahead was given by a wrong clock; less is a clock that was set back, or the end of summer

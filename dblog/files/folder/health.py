@@ -10,9 +10,9 @@ from pathlib import Path
 
 from dblog.checks import Check
 from dblog.disk import space
-from dblog.files import alert
-from dblog.files.byhand import STALE
-from dblog.files.survey import Log, find_logs
+from dblog.files.folder.byhand import STALE
+from dblog.files.folder.survey import Log, find_logs
+from dblog.files.rotated import alert
 
 _MEBIBYTE = 1024 * 1024
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from dblog.durable import sync_directory, write_all
-from dblog.files.names import FileNames
 from dblog.files.opening import open_file
+from dblog.files.rotated.names import FileNames
 
 CHUNK: Final = 256 * 1024
 

@@ -19,14 +19,14 @@ from typing import BinaryIO, Final
 
 from dblog.durable import sync_directory
 from dblog.errors import ConfigurationError
-from dblog.files.backup import Backup, is_there
-from dblog.files.backups import Backups
-from dblog.files.copying import CHUNK
-from dblog.files.keeper import Keeper
-from dblog.files.names import PACKINGS
-from dblog.files.packing import Packing, packing_of
+from dblog.files.rotated.backup import Backup, is_there
+from dblog.files.rotated.backups import Backups
+from dblog.files.rotated.copying import CHUNK
+from dblog.files.rotated.keeper import Keeper
+from dblog.files.rotated.names import PACKINGS
+from dblog.files.rotated.packing import Packing, packing_of
+from dblog.files.rotated.unfinished import Unfinished
 from dblog.files.threads import Background
-from dblog.files.unfinished import Unfinished
 from dblog.selflog import Announcer
 
 THREAD: Final = "dblog-files-compression"

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from dblog import disk, durable
-from dblog.files.disk_state import DiskState
-from dblog.files.names import PROBE
-from dblog.files.notify import StateChange
+from dblog.files.fulldisk.disk_state import DiskState
+from dblog.files.fulldisk.notify import StateChange
 from dblog.files.opening import is_among_devices, open_file
+from dblog.files.rotated.names import PROBE
 from dblog.files.threads import Background
 from dblog.selflog import Announcer
 
