@@ -8,6 +8,7 @@ from dblog.manager import LoggerManager, get_logger, initialize_logger, shutdown
 from dblog.stats import HandlerStats
 
 if TYPE_CHECKING:
+    from dblog.files.fulldisk.notify import StateChange
     from dblog.files.handler import ResilientRotatingFileHandler
     from dblog.files.logmanager import LogManager
     from dblog.files.metrics import FileMetrics
@@ -26,6 +27,7 @@ __all__ = [
     "LoggerManager",
     "ResilientRotatingFileHandler",
     "ResilientTimedRotatingFileHandler",
+    "StateChange",
     "TextFormatter",
     "get_logger",
     "initialize_logger",
@@ -38,6 +40,7 @@ _ON_DEMAND = {
     "LogManager": "dblog.files.logmanager",
     "ResilientRotatingFileHandler": "dblog.files.handler",
     "ResilientTimedRotatingFileHandler": "dblog.files.timed",
+    "StateChange": "dblog.files.fulldisk.notify",
     "TextFormatter": "dblog.formatting",
 }
 """What is imported when it is first asked for: pydantic and the modules for files cost more than all the rest."""

@@ -8,7 +8,7 @@ from typing import Final
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SHARE: Final = 20
-"""The part of a small file system that stays free: a twentieth."""
+"""A bound yields to a twentieth of a file system where that is less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,13 @@ class Space:
     free: int
     takes_files: bool = True
 
+    def bound(self, reserve: int) -> int:
+        """Bytes to keep free: a reserve, or a twentieth of the file system where that is less."""
+        return min(reserve, self.size // _SHARE)
+
     def beside(self, reserve: int) -> int:
-        """Bytes beside a reserve, or beside a twentieth of a small file system; negative where others have used it."""
-        return self.free - min(reserve, self.size // _SHARE)
+        """Bytes beside the bound for a reserve; negative where others have used it."""
+        return self.free - self.bound(reserve)
 
 
 def space(path: Path) -> Space:

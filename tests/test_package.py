@@ -29,6 +29,7 @@ NAMES = [
     "LoggerManager",
     "ResilientRotatingFileHandler",
     "ResilientTimedRotatingFileHandler",
+    "StateChange",
     "TextFormatter",
     "get_logger",
     "initialize_logger",

@@ -12,15 +12,14 @@ from typing import Any, Final
 import click
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from dblog import defaults
 from dblog.checks import SEVERITY, worst
 from dblog.cli.logfiles import file_as_json, removal_lines, report_as_json, report_lines
-from dblog.cli.options import Seconds
+from dblog.cli.options import Number, Seconds
 from dblog.cli.render import to_json, write
-from dblog.errors import UsageError
+from dblog.errors import DblogError, UsageError
 from dblog.escapes import printable
 from dblog.files.folder import byhand, health
-from dblog.files.folder.survey import SUFFIXES, find_logs
+from dblog.files.folder.survey import SUFFIXES, Log, find_logs, why_missing
 from dblog.files.rotated.bounds import Bounds
 
 _DAY: Final = 86_400.0
@@ -71,7 +70,7 @@ def command() -> None:
 @json_option
 def report(folder: Path, names: Sequence[str], as_json: bool) -> None:
     """Count the files, and show what is the largest and what compression saved."""
-    logs = find_logs(folder, names)
+    logs = _logs(folder, names)
     if as_json:
         click.echo(to_json(report_as_json(folder, logs)))
     elif logs:
@@ -92,13 +91,13 @@ def report(folder: Path, names: Sequence[str], as_json: bool) -> None:
 def rotate(ctx: click.Context, folder: Path, names: Sequence[str], copytruncate: bool, as_json: bool) -> None:
     """Rotate the live files now.
 
-    dblog's handler notices at its next record, within a second; no line is lost.
+    dblog's handler notices with its next write; no line is lost.
 
-    Exit code 1: something could not be rotated.
+    Exit code 1: something could not be rotated, or there is no log of a NAME.
     """
     rotated: dict[str, str | None] = {}
     failed = False
-    for log in find_logs(folder, names):
+    for log in _logs(folder, names):
         try:
             target = byhand.rotate(log, datetime.now(UTC).astimezone().replace(tzinfo=None), copy=copytruncate)
             rotated[log.live.name] = None if target is None else target.name
@@ -109,7 +108,7 @@ def rotate(ctx: click.Context, folder: Path, names: Sequence[str], copytruncate:
         click.echo(to_json({"rotated": rotated}))
     else:
         for name, became in rotated.items():
-            click.echo(printable(f"{name}: {'nothing to rotate' if became is None else f'is {became} now'}"))
+            click.echo(printable(f"{name}: nothing to rotate" if became is None else f"{name} is {became} now"))
         if not rotated and not failed:
             _say_nothing(folder)
     ctx.exit(1 if failed else 0)
@@ -118,7 +117,7 @@ def rotate(ctx: click.Context, folder: Path, names: Sequence[str], copytruncate:
 @command.command("clean")
 @with_logs
 @click.option("--keep", type=click.IntRange(0), metavar="N", help="Keep N rotated files of each log.")
-@click.option("--days", type=click.FloatRange(0, 36_500), metavar="N", help="Keep what was written in the last N days.")
+@click.option("--days", type=Number(0, 36_500), metavar="N", help="Keep what was written in the last N days.")
 @total_option
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @json_option
@@ -133,28 +132,26 @@ def clean(
 ) -> None:
     """Delete rotated files, the oldest first, and unfinished ones that nobody writes any more.
 
-    Live files are never deleted. What several options allow to go, goes.
+    Live files are never deleted. With several options a file is deleted if any one of them allows it.
     """
     if keep is None and days is None and max_total is None:
         raise UsageError("nothing says what may go; accepted: --keep, --days, --max-total, or several of them")
     bounds = Bounds(keep, None if days is None else days * _DAY, max_total)
     wall, now = datetime.now(UTC).astimezone().replace(tzinfo=None), time.time()
-    gone = [file for log in find_logs(folder, names) for file in byhand.clean(log, bounds, wall, now, dry_run=dry_run)]
+    gone = [file for log in _logs(folder, names) for file in byhand.clean(log, bounds, wall, now, dry_run=dry_run)]
     if as_json:
         click.echo(to_json({"dry_run": dry_run, "files": list(map(file_as_json, gone))}))
         return
-    write(removal_lines(gone, "would go" if dry_run else "deleted"))
+    write(removal_lines(gone, dry_run=dry_run))
 
 
 @command.command("check")
 @with_logs
 @click.option(
     "--min-free-mb",
-    type=click.FloatRange(0, 1e9),
-    default=defaults.RECOVERY_MIN_FREE_MB,
-    show_default=True,
+    type=Number(0, 1e9),
     metavar="N",
-    help="MiB that have to be free, or a twentieth of a small file system.",
+    help="MiB that have to be free.  [default: 100, or a twentieth of the file system where that is less]",
 )
 @total_option
 @click.option(
@@ -171,12 +168,14 @@ def check(
     ctx: click.Context,
     folder: Path,
     names: Sequence[str],
-    min_free_mb: float,
+    min_free_mb: float | None,
     max_total: int | None,
     timeout: float,
     as_json: bool,
 ) -> None:
     """Check whether the folder can be written, has room, and has no alert, leftovers or excess in it.
+
+    The folder is looked at, not the program that writes there.
 
     Exit code: 0 all is well, 1 there are warnings, 2 there are errors.
     """
@@ -193,6 +192,15 @@ def check(
             if each.remedy is not None:
                 click.echo(f"{'':9}mend it with: {printable(each.remedy)}")
     ctx.exit(SEVERITY.index(verdict))
+
+
+def _logs(folder: Path, names: Sequence[str]) -> tuple[Log, ...]:
+    """The logs of a folder; a name that leads to none is an error."""
+    logs = find_logs(folder, names)
+    reason = why_missing(folder, names, logs)
+    if reason is not None:
+        raise DblogError(reason)
+    return logs
 
 
 def _say_nothing(folder: Path) -> None:

@@ -21,12 +21,13 @@ def report_lines(logs: Sequence[Log]) -> Iterator[str]:
     yield from _summary(logs)
 
 
-def removal_lines(files: Sequence[LogFile], outcome: str) -> Iterator[str]:
+def removal_lines(files: Sequence[LogFile], *, dry_run: bool) -> Iterator[str]:
     """A table of files that went or would go, and a line for all."""
     if files:
-        rows = ((file.path.name, file.kind, decimal(file.bytes), _time(file.modified), outcome) for file in files)
-        yield from draw(make_table("", ("file", "type", "size", "written", "outcome"), rows), _TABLE)
-    yield f"{several(len(files), 'file')}, {decimal(sum(file.bytes for file in files))}: {outcome}"
+        rows = ((file.path.name, file.kind, decimal(file.bytes), _time(file.modified)) for file in files)
+        yield from draw(make_table("", ("file", "type", "size", "written"), rows), _TABLE)
+    outcome = "would delete" if dry_run else "deleted"
+    yield f"{outcome} {several(len(files), 'file')}, {decimal(sum(file.bytes for file in files))}"
 
 
 def _table_of(logs: Sequence[Log]) -> Any:

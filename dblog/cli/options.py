@@ -21,15 +21,23 @@ from dblog.settings import Settings
 from dblog.sinks import survey
 
 
-class Seconds(click.FloatRange):
-    """A number of seconds; unlike `FloatRange` it does not take NaN for a number in the range."""
+class Number(click.FloatRange):
+    """A number in a range; unlike `FloatRange` it does not take NaN for one."""
+
+    _what = "a number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number, or a usage error."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+            self.fail(f"{value!r} is not {self._what}", param, ctx)
         return number
+
+
+class Seconds(Number):
+    """A number of seconds."""
+
+    _what = "a number of seconds"
 
 
 Function = Callable[..., Any]

@@ -20,7 +20,8 @@ class Room:
     Args:
         home: The writer's directory, on the file system that is watched.
         max_bytes: Bytes that the segments may take together.
-        min_free: Bytes to leave free on the file system, or a twentieth of a small one; 0 leaves nothing.
+        min_free: Bytes to leave free on the file system, or a twentieth of the file system where that is less; 0
+            leaves nothing.
         clock: Monotonic seconds.
     """
 

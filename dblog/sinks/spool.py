@@ -44,7 +44,8 @@ class Spool:
             same target is adopted.
         report: Told about damage and other trouble.
         max_bytes: Bytes that the segments may take together.
-        min_free: Bytes to leave free on the file system, or a twentieth of a small one; 0 leaves nothing.
+        min_free: Bytes to leave free on the file system, or a twentieth of the file system where that is less; 0
+            leaves nothing.
         segment_bytes: Bytes after which a new segment is begun.
         segment_seconds: Seconds after which a new segment is begun.
         fsync: When a batch is brought to the disk: `always` before `append` returns, `interval` by `sync`, `never`

@@ -102,7 +102,7 @@ def test_rotation_is_safe_while_an_application_writes(files: Files) -> None:
 
 def test_what_was_rotated_is_told(files: Files) -> None:
     """Each log is named with its new rotated file; one without content has nothing to rotate."""
-    assert files("rotate") == "app.log: is app.log.1 now\n"
+    assert files("rotate") == "app.log is app.log.1 now\n"
     (files.folder / "app.log").touch()
     assert files("rotate") == "app.log: nothing to rotate\n"
     assert files.json("rotate") == {"rotated": {"app.log": None}}
@@ -136,10 +136,11 @@ def test_clean_keeps_what_it_is_told_to(files: Files) -> None:
     told = files.json("clean", "--keep", "1", "--dry-run")
     assert files.names() == before
     assert [Path(file["path"]).name for file in told["files"]] == ["app.log.3.gz", "app.log.2.gz"]
-    assert "2 files, " in files("clean", "--keep", "1")
+    assert "would delete 2 files, " in files("clean", "--keep", "1", "--dry-run")
+    assert "deleted 2 files, " in files("clean", "--keep", "1")
     assert files.names() == {"app.log", "app.log.1", "notes.txt"}
-    assert files("clean", "--days", "1", "--max-total", "1KB").endswith("1 file, 4 bytes: deleted\n")
-    assert files("clean", "--keep", "0") == "0 files, 0 bytes: deleted\n"
+    assert files("clean", "--days", "1", "--max-total", "1KB").endswith("deleted 1 file, 4 bytes\n")
+    assert files("clean", "--keep", "0") == "deleted 0 files, 0 bytes\n"
     assert files.names() == {"app.log", "notes.txt"}
 
 
@@ -151,6 +152,8 @@ def test_clean_keeps_what_it_is_told_to(files: Files) -> None:
         (("clean", "--keep", "-1"), "-1 is not in the range x>=0"),
         (("report", "../x.log"), "'../x.log' is no name of a file in"),
         (("check", "--timeout", "nan"), "'nan' is not a number of seconds"),
+        (("check", "--min-free-mb", "nan"), "'nan' is not a number"),
+        (("clean", "--days", "nan"), "'nan' is not a number"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(arguments: tuple[str, ...], message: str, files: Files) -> None:

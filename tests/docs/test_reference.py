@@ -16,7 +16,14 @@ from documents import DOCS
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from dblog import DatabaseLogHandler, FileMetrics, HandlerStats, JsonFormatter, ResilientRotatingFileHandler
+from dblog import (
+    DatabaseLogHandler,
+    FileMetrics,
+    HandlerStats,
+    JsonFormatter,
+    ResilientRotatingFileHandler,
+    StateChange,
+)
 from dblog.cli.main import COMMANDS
 from dblog.cli.main import dblog as entry
 from dblog.columns import BATCH_COLUMNS, BATCH_SERVER_COLUMNS, LOG_COLUMNS, SERVER_COLUMNS, Column
@@ -204,6 +211,14 @@ def test_figures_of_files() -> None:
     """The reference of files has each figure of `metrics()`."""
     figures = [field.name for field in dataclasses.fields(FileMetrics)]
     assert [row[0].strip("`") for row in rows_of(section_of(FILES, "## Figures"))] == figures
+
+
+def test_fields_of_a_change_of_the_state() -> None:
+    """The reference of files has each field of a `StateChange`, and what the webhook gets beside them."""
+    rows = {row[0].strip("`"): row[2] for row in rows_of(section_of(FILES, "## Changes of the state"))}
+    in_json_only = [name for name, meaning in rows.items() if meaning.startswith("in JSON only")]
+    assert list(rows) == [*(field.name for field in dataclasses.fields(StateChange)), *in_json_only]
+    assert in_json_only == ["hostname", "process_id"]
 
 
 def test_attributes_of_the_file_handler() -> None:

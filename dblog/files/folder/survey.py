@@ -92,6 +92,19 @@ def find_logs(folder: Path, names: Sequence[str] = ()) -> tuple[Log, ...]:
     return tuple(Log(folder / name, _in_order(files)) for name, files in sorted(found.items()))
 
 
+def why_missing(folder: Path, names: Sequence[str], logs: Sequence[Log]) -> str | None:
+    """Why names lead to no log, in words; None where each of them is one of `logs`.
+
+    Raises:
+        OSError: The folder or one of its files could not be read.
+    """
+    missing = [name for name in names if name not in {log.live.name for log in logs}]
+    if not missing:
+        return None
+    there = ", ".join(log.live.name for log in find_logs(folder)) or "none"
+    return f"{folder} has no log named {' or '.join(map(repr, missing))}; it has {there}"
+
+
 def largest(logs: Iterable[Log]) -> LogFile | None:
     """The largest file of all logs."""
     return max((file for log in logs for file in log.files), key=lambda file: file.bytes, default=None)
