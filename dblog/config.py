@@ -86,6 +86,8 @@ def stream_settings(arguments: Mapping[str, object]) -> StreamSettings:
     Raises:
         ConfigurationError: An argument is wrong or unknown; all mistakes are named.
     """
+    if "backup_count" in arguments:  # the field's own name, which pydantic would take
+        raise ConfigurationError("backup_count: unknown key; did you mean max_files?")
     return validated(StreamSettings, arguments)
 
 

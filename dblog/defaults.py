@@ -46,7 +46,7 @@ SPOOL_MAX_BYTES: Final = 1024 * 1024 * 1024
 """Bytes that one writer's spool may take: about 2.5 million ordinary records."""
 
 SPOOL_MIN_FREE: Final = 100 * 1024 * 1024
-"""Bytes that the spool leaves free on its file system for everybody else, or a twentieth of a small one."""
+"""Bytes that the spool leaves free for everybody else, or a twentieth of the file system where that is less."""
 
 SPOOL_FSYNC: Final = "interval"
 
@@ -132,7 +132,7 @@ RECOVERY_CHECK_INTERVAL: Final = 60.0
 """Seconds between two looks whether a full disk has room again."""
 
 RECOVERY_MIN_FREE_MB: Final = 100.0
-"""MiB that have to be free before a file is written again, or a twentieth of a small file system."""
+"""MiB that have to be free before a file is written again, or a twentieth of the file system where that is less."""
 
 ROTATION_RETRIES: Final = 3
 ROTATION_RETRY_DELAY: Final = 0.1

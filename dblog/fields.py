@@ -55,6 +55,16 @@ def _text(value: str) -> str:
     return value
 
 
+def _text_format(value: str) -> str:
+    """Try a format, which would else lose each record; fields that the application's record factory adds are known."""
+    record = logging.makeLogRecord({"name": "dblog", "levelno": logging.INFO, "levelname": "INFO", "msg": "a line"})
+    try:
+        logging.Formatter(value).format(record)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"is no format for a record: {error}; accepted: as in %(levelname)s %(message)s") from None
+    return value
+
+
 def _spool_dir(value: object) -> object:
     """Take a path for its text; in Python None is a natural way to say none."""
     if value is None:
@@ -81,6 +91,7 @@ TablePrefix = Annotated[str, AfterValidator(_table_prefix)]
 SchemaName = Annotated[str, AfterValidator(_schema_name)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_text)]
+TextFormat = Annotated[Text, AfterValidator(_text_format)]
 Overflow = Literal["spool", "block", "drop"]
 Durability = Literal["memory", "journal"]
 SpoolDir = Annotated[str, StringConstraints(min_length=1), AfterValidator(_text), BeforeValidator(_spool_dir)]

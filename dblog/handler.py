@@ -35,7 +35,7 @@ class DatabaseLogHandler(logging.Handler):
         durability: `memory`, or `journal`: each record is in a file before the logging call returns.
         spool_dir: A folder for records that wait for the database; `auto` finds one, `none` is memory only.
         spool_max_bytes: Bytes that the folder of one writer may take.
-        spool_min_free: Bytes that stay free on the folder's file system, or a twentieth of a small one.
+        spool_min_free: Bytes that stay free beside the spool, or a twentieth of the file system where that is less.
         spool_fsync: `never`, `interval` (each second) or `always`: when what was written there is brought to the disk.
         max_field_bytes: Longer messages, exceptions, stacks and extras are cut visibly.
         mask_keys: Words in the names of `extra` keys whose values are replaced by `***`.

@@ -23,6 +23,7 @@ from dblog.fields import (
     SpoolDir,
     TablePrefix,
     Text,
+    TextFormat,
 )
 from dblog.files.settings import FileLogSettings
 from dblog.periods import PartitionBy
@@ -82,13 +83,8 @@ class ConsoleSettings(Section):
 
     enabled: bool = True
     level: Level = logging.NOTSET
-    format: Text = defaults.CONSOLE_FORMAT
+    format: TextFormat = defaults.CONSOLE_FORMAT
     stream: Literal["stderr", "stdout"] = "stderr"
-
-    @model_validator(mode="after")
-    def _format_is_known(self) -> "ConsoleSettings":
-        logging.Formatter(self.format)
-        return self
 
 
 class DatabaseLogSettings(DeliverySettings):

@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_read() -> None:
             {"logging": {"database": {"overflow": "wait"}}},
             "logging.database.overflow: 'wait' input should be 'spool', 'block' or 'drop'",
         ),
-        ({"logging": {"console": {"format": "%(x"}}}, "logging.console: invalid format '%(x'"),
+        ({"logging": {"console": {"format": "%(x"}}}, "logging.console.format: '%(x' is no format for a record: "),
         ({"database": {"port": 70000}}, "database.port: 70000 input should be less than or equal to 65535"),
         ({"database": {"table_prefix": "My-App"}}, "database.table_prefix: 'My-App' must be 1 to 32 of a-z"),
         ({"database": {"dsn": "postgresql://u:hunter2@[::1/"}}, "database.dsn: is not a connection string; accepted:"),

@@ -49,7 +49,7 @@ class ResilientRotatingFileHandler(DropIn):
         log_rotation_events: Log each rotation, at INFO, to the logger `dblog.files`.
         emergency_cleanup_threshold_mb: MiB that an emergency clean-up frees when the disk is full.
         recovery_check_interval_sec: Seconds between two looks whether a full disk has room again.
-        recovery_min_free_mb: MiB that have to be free then, or a twentieth of a small disk.
+        recovery_min_free_mb: MiB that have to be free then, or a twentieth of the file system where that is less.
         fallback_stream: Where lines go meanwhile: `stderr`, `stdout` or a text stream.
         webhook_url: Gets a POST with JSON when the state changes; None for none.
         on_state_change: Is called with a `StateChange`, in a thread of its own; None for none.
@@ -118,7 +118,11 @@ class ResilientRotatingFileHandler(DropIn):
         if os.name == "nt":
             raise ConfigurationError("dblog does not work on Windows: it needs poll() and flock(); use Linux or macOS")
         arguments = {name: value for name, value in locals().items() if name not in _NOT_SETTINGS}
-        arguments["filename"] = os.path.abspath(os.fspath(filename))  # noqa: PTH100 - of text, as the attribute is
+        if on_state_change is not None and not callable(on_state_change):
+            raise ConfigurationError(f"on_state_change: {on_state_change!r} must be callable, with a StateChange")
+        arguments["filename"] = os.path.abspath(name := os.fsdecode(filename))  # noqa: PTH100 - of text, as the attribute is
+        if name.endswith(os.sep):
+            arguments["filename"] += os.sep
         if isinstance(fallback_stream, str):
             arguments["fallback_stream"] = fallback_stream
         settings = file_settings(arguments)

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from dblog.errors import UsageError
 
@@ -38,7 +38,12 @@ class StreamWriter:
         Args:
             line: The line, with its line feed or without. Bytes are written as they are.
             urgent: Write it before the call returns, with all that waits.
+
+        Raises:
+            TypeError: The line is neither text nor bytes.
         """
+        if not isinstance(line, str | bytes):
+            raise TypeError(f"a line must be str or bytes, not {type(line).__name__}")
         encoding = self._writer.encoding
         data = line.encode(encoding.name, encoding.errors) if isinstance(line, str) else line
         self._writer.write(data if data.endswith(encoding.newline) else data + encoding.newline, urgent)
@@ -80,7 +85,7 @@ class LogManager:
     """The writers of one folder, got or created by id, and closed together.
 
     The stream `orders` is written to `orders.log`. Files are rotated at 10 MiB, ten rotated ones are kept and
-    compressed, lines wait up to 0.1 s in a buffer of 64 KiB.
+    compressed, lines wait up to 0.1 s in a buffer of 64 KiB. The end of a `with` statement closes all writers.
 
     Args:
         directory: The folder, which is made where it is missing.
@@ -96,6 +101,14 @@ class LogManager:
         self.directory = Path(directory)
         self.settings = stream_settings(settings)
         self._writers: dict[str, StreamWriter] = {}
+
+    def __enter__(self) -> Self:
+        """The manager itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all writers."""
+        self.close_all()
 
     def get_writer(self, stream_id: str) -> StreamWriter:
         """The writer of a stream; the same one for the same id until it is shut down.

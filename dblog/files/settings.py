@@ -8,6 +8,7 @@ writers; each has defaults for what it is there for.
 import codecs
 import datetime
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, model_validator
 
 from dblog import defaults
-from dblog.fields import Fsync, Level, Seconds, Section, Text
+from dblog.fields import Fsync, Level, Seconds, Section, Text, TextFormat
 
 Naming = Literal["index", "timestamp", "date"]
 Compression = Literal["none", "gzip", "zstd"]
@@ -34,6 +35,20 @@ def _when(value: str) -> str:
 
 def _path(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
+
+
+def _of_a_file(value: str) -> str:
+    if os.path.basename(value) in ("", ".", ".."):  # noqa: PTH119 - a Path forgets the slash at the end
+        raise ValueError("is a folder; accepted: the path of a file, as in /var/log/app/app.log")
+    return value
+
+
+def _at_home(value: str) -> str:
+    """Put the user's home in the place of `~`, as a shell does."""
+    expanded = os.path.expanduser(value)  # noqa: PTH111 - of text, as the setting is
+    if expanded.startswith("~"):
+        raise ValueError("begins with a home that is not known; accepted: an absolute path, or ./ before the ~")
+    return expanded
 
 
 def _mode(value: object) -> object:
@@ -83,7 +98,8 @@ def _error_handler(value: str) -> str:
 
 When = Annotated[str, AfterValidator(_when)]
 TimeOfDay = Annotated[datetime.time, BeforeValidator(_time_of_day)]
-FilePath = Annotated[Text, BeforeValidator(_path)]
+FilePath = Annotated[Text, BeforeValidator(_path), AfterValidator(_of_a_file)]
+HomePath = Annotated[FilePath, AfterValidator(_at_home)]
 Mode = Annotated[int, BeforeValidator(_mode), AfterValidator(_usable_mode)]
 Megabytes = Annotated[float, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)]
 Url = Annotated[Text, AfterValidator(_url)]
@@ -163,10 +179,10 @@ class FileLogSettings(RotationSettings):
     """`logging.file`: plain lines in a file, beside the database or alone."""
 
     enabled: bool = False
-    path: FilePath | None = None
+    path: HomePath | None = None
     level: Level = logging.NOTSET
     format: LineFormat = "text"
-    text_format: Text = defaults.CONSOLE_FORMAT
+    text_format: TextFormat = defaults.CONSOLE_FORMAT
     escape: bool = False
     """Text: write control characters as escapes, so that a record is one line, with its traceback."""
     encoding: Encoding = "utf-8"
@@ -180,7 +196,6 @@ class FileLogSettings(RotationSettings):
 
     @model_validator(mode="after")
     def _can_be_written(self) -> "FileLogSettings":
-        logging.Formatter(self.text_format)
         if self.enabled and self.path is None:
             raise ValueError("must have a path where it is enabled, as in path: /var/log/app/app.log")
         return self

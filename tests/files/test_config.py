@@ -118,8 +118,10 @@ def test_variables_override_the_section(monkeypatch: pytest.MonkeyPatch) -> None
         ({"maxBytes": 10, "max_total_bytes": 9}, "settings: max_total_bytes 9 must not be less than max_bytes 10"),
         ({"retry_base_delay": float("nan")}, "retry_base_delay: nan input should be a finite number"),
         ({"buffer_size": True}, "buffer_size: True is no value for this key"),
+        ({"filename": "logs/"}, "filename: 'logs/' is a folder; accepted: the path of a file, as in /var/log"),
+        ({"alert_path": "logs/.."}, "alert_path: 'logs/..' is a folder; accepted: the path of a file"),
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_every_mistake_is_named(arguments: dict[str, object], problem: str) -> None:
     """A wrong argument is named with its value and what is accepted."""
@@ -141,17 +143,47 @@ def test_an_enabled_section_needs_a_path() -> None:
     """`enabled` without a `path` is a mistake, and so is a format that does not work."""
     for keys, problem in (
         ({"enabled": True}, "logging.file: must have a path where it is enabled"),
-        ({"text_format": "%(x"}, "logging.file: invalid format '%(x'"),
+        ({"text_format": "%(x"}, "logging.file.text_format: '%(x' is no format for a record: "),
+        ({"text_format": "%(foo)s"}, "logging.file.text_format: '%(foo)s' is no format for a record: "),
     ):
         with pytest.raises(ConfigurationError) as caught:
             section(**keys)
         assert str(caught.value).startswith(problem)
 
 
+@pytest.mark.parametrize("path", ["/", "logs/"])
+def test_a_folder_is_no_log_file(path: str) -> None:
+    """What can only be a folder is refused, by the section and by the handler, and nothing is made."""
+    with pytest.raises(ConfigurationError, match=r"^logging.file.path: '.*/' is a folder"):
+        section(path=path)
+    with pytest.raises(ConfigurationError, match=r"^filename: '.*/' is a folder"):
+        ResilientRotatingFileHandler(path)
+    assert not list(Path.cwd().iterdir())
+
+
+def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is the user's home in `path`; a home that nobody knows is refused."""
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert section(path="~/app.log").path == "/home/somebody/app.log"
+    with pytest.raises(
+        ConfigurationError, match=r"^logging.file.path: '~nobody-here/x' begins with a home that is not"
+    ):
+        section(path="~nobody-here/x")
+
+
+def test_a_callback_is_callable() -> None:
+    """What cannot be called is refused before the file is made, not when the disk is full."""
+    with pytest.raises(ConfigurationError, match=r"^on_state_change: 3 must be callable"):
+        ResilientRotatingFileHandler("app.log", on_state_change=3)  # type: ignore[arg-type]
+    assert not Path("app.log").exists()
+
+
 def test_a_manager_names_settings_that_it_does_not_know(tmp_path: Path) -> None:
     """A setting of a `LogManager` that is misspelt is named, with what was meant."""
     with pytest.raises(ConfigurationError, match=r"^max_file: unknown key; did you mean max_files\?$"):
         LogManager(tmp_path, max_file=3)
+    with pytest.raises(ConfigurationError, match=r"^backup_count: unknown key; did you mean max_files\?$"):
+        LogManager(tmp_path, backup_count=3)
     assert "max_files" in {field.alias for field in StreamSettings.model_fields.values()}
 
 

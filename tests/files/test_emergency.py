@@ -71,6 +71,19 @@ def test_the_oldest_first_until_it_is_enough(tmp_path: Path, capfd: pytest.Captu
         )
 
 
+def test_every_clean_up_is_announced(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Of a clean-up right after another one there is a line, too: nothing goes that nobody was told of."""
+    with small_disk(tmp_path / "disk", 4) as folder:
+        done = cleanup(folder, 3 * MB)
+        for size in (100, 200):
+            (folder / "app.log.1").write_bytes(lines(size))
+            ballast = fill(folder)
+            done.run(FULL)
+            ballast.unlink()
+        said = capfd.readouterr().err.splitlines()
+        assert ["100 bytes" in said[0], "200 bytes" in said[1]] == [True, True]
+
+
 def test_files_of_others_stay(tmp_path: Path) -> None:
     """Whatever is missing, nothing goes but rotated files of this very log."""
     with small_disk(tmp_path / "disk", 4) as folder:
@@ -110,6 +123,18 @@ def test_a_disk_without_room_for_files(tmp_path: Path) -> None:
         done = cleanup(folder, MB)
         done.run(FULL)
         assert left(folder) == ["app.log.1", "app.log.2"]
+
+
+def test_a_threshold_of_nothing_deletes_nothing(tmp_path: Path) -> None:
+    """With a threshold of 0 nothing is deleted or cut, also where the disk can hold no more files."""
+    with small_disk(tmp_path / "disk", 4) as folder:
+        os.system(f"mount -o remount,nr_inodes=3 {folder}")  # noqa: S605 - the root, and two files
+        (folder / "app.log.1").write_bytes(lines(KB))
+        (folder / "app.log").write_bytes(lines(KB))
+        done = cleanup(folder, 0)
+        done.run(FULL)
+        assert left(folder) == ["app.log", "app.log.1"]
+        assert figures(done) == (0, 0, 0)
 
 
 def test_a_quota(tmp_path: Path) -> None:

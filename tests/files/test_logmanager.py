@@ -48,6 +48,25 @@ def test_lines_wait_in_the_buffer_unless_they_are_urgent(tmp_path: Path) -> None
         manager.close_all()
 
 
+def test_a_manager_ends_with_its_with_statement(tmp_path: Path) -> None:
+    """The end of a `with` statement writes what waits and closes all writers."""
+    with LogManager(tmp_path, flush_interval=3600) as manager:
+        writer = manager.get_writer("a")
+        writer.write_line("waits")
+    assert writer.closed
+    assert writer.path.read_text() == "waits\n"
+
+
+def test_a_line_is_text_or_bytes(tmp_path: Path) -> None:
+    """Anything else is refused in words, and nothing of it is written."""
+    with LogManager(tmp_path) as manager:
+        writer = manager.get_writer("a")
+        for line in (None, 7, ["x"]):
+            with pytest.raises(TypeError, match=r"a line must be str or bytes, not (NoneType|int|list)"):
+                writer.write_line(line)  # type: ignore[arg-type]
+    assert writer.path.read_bytes() == b""
+
+
 def test_one_id_is_one_writer(tmp_path: Path) -> None:
     """The same id gives the same writer to all threads; after its shutdown the next one goes on in the same file."""
     manager = LogManager(tmp_path)

@@ -9,62 +9,11 @@ from pathlib import Path
 import pytest
 from disks import fill, small_disk
 from eventually import eventually
+from recovering import Bench, running
 
 from dblog.files.fulldisk import recovery as module
-from dblog.files.fulldisk.disk_state import DiskState
-from dblog.files.fulldisk.notify import StateChange
-from dblog.files.fulldisk.recovery import THREAD, Recovery
-from dblog.selflog import Announcer
 
 FULL, LASTING, PASSING = (OSError(number, "x") for number in (errno.ENOSPC, errno.EACCES, errno.EMFILE))
-
-
-class Bench:
-    """A recovery on a file, with everything around it played by the test.
-
-    Attributes:
-        trouble: What opening the file raises; None where it works.
-        told: The changes of the state.
-        rooms: The errors for which room was to be made.
-        waits: Seconds that the thread wanted to wait.
-    """
-
-    def __init__(self, path: Path, interval: float = 0.01, min_free: int = 0) -> None:
-        self.path = path
-        self.trouble: OSError | None = None
-        self.told: list[StateChange] = []
-        self.rooms: list[OSError] = []
-        self.waits: list[float] = []
-        self.state = DiskState(interval)
-        self.recovery = Recovery(
-            path,
-            self.state,
-            min_free=min_free,
-            reopen=self._reopen,
-            make_room=self.rooms.append,
-            tell=self.told.append,
-            announcer=Announcer(),
-            wait=self._wait,
-        )
-
-    def _reopen(self) -> None:
-        if self.trouble is not None:
-            raise self.trouble
-        self.path.touch()
-
-    def _wait(self, stop: threading.Event, seconds: float) -> bool:
-        self.waits.append(seconds)
-        return stop.wait(seconds)
-
-    def recovers(self) -> None:
-        """Wait until the file counts as normal and the thread has ended."""
-        eventually(lambda: not self.state.is_degraded, "the recovery")
-        eventually(lambda: not running(), "the end of the thread")
-
-
-def running() -> list[threading.Thread]:
-    """The threads that look after a file."""
-    return [thread for thread in threading.enumerate() if thread.name == THREAD]
 
 
 @pytest.fixture
@@ -226,19 +175,36 @@ def test_again_and_again(bench: Callable[..., Bench]) -> None:
     assert [change.state for change in it.told] == ["degraded", "normal"] * 5
 
 
-def test_an_announcement_a_minute(bench: Callable[..., Bench], capfd: pytest.CaptureFixture[str]) -> None:
-    """A file that comes and goes is announced once a minute at most; who hears the beginning hears the end."""
+def test_the_last_word_is_true(bench: Callable[..., Bench], capfd: pytest.CaptureFixture[str]) -> None:
+    """A file that cannot be written anew right after it was announced to be written again is announced at once."""
     it = bench()
-    for _ in range(5):
+    it.recovery.failed(PASSING)
+    it.recovers()
+    it.trouble = LASTING
+    it.recovery.failed(LASTING)
+    said = [" is written again " in line for line in capfd.readouterr().err.splitlines()]
+    assert said == [False, True, False]
+
+
+def test_a_file_that_comes_and_goes(bench: Callable[..., Bench], capfd: pytest.CaptureFixture[str]) -> None:
+    """Five pairs are announced within a minute, and what is withheld then is said when the handler is closed."""
+    it = bench()
+    for _ in range(8):
         it.recovery.failed(PASSING)
         it.recovers()
         it.recovery.wrote()
-    lines = capfd.readouterr().err.splitlines()
-    assert ["is written again" in line for line in lines] == [False, True]
+    said = [" is written again " in line for line in capfd.readouterr().err.splitlines()]
+    assert said == [False, True] * 5
+    it.trouble = LASTING
+    it.recovery.failed(LASTING)
+    it.recovery.close(30.0)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert " cannot be written since " in line
+    assert line.endswith("until it can (3 more times in between)")
 
 
 def test_a_folder_of_others(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where only the log file may be written and no other be made, opening it is all the test there is."""
+    """Where only the log file may be written and no other be made, the next line is the test."""
 
     def open_nothing_new(path: str | Path, flags: int, mode: int = 0o777) -> int:
         raise PermissionError(errno.EACCES, "x", str(path))
@@ -246,5 +212,8 @@ def test_a_folder_of_others(bench: Callable[..., Bench], monkeypatch: pytest.Mon
     (it := bench()).path.touch()
     monkeypatch.setattr(module.os, "open", open_nothing_new)  # type: ignore[attr-defined] # root may do anything
     it.recovery.failed(FULL)
-    it.recovers()
+    eventually(lambda: not it.recovery.diverts(), "the end of the thread")
+    assert [change.state for change in it.told] == ["degraded"]
+    it.recovery.wrote()
     assert [path.name for path in tmp_path.iterdir()] == ["app.log"]
+    assert [change.state for change in it.told] == ["degraded", "normal"]

@@ -69,6 +69,28 @@ def run(code: str, *arguments: object, stdout: int | None = None) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_device_is_written_again_when_a_line_is(
+    make_handler: MakeHandler, log_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A device that can be opened and takes nothing stays degraded, and is written again once it takes a line."""
+    log_path.symlink_to("/dev/full")
+    handler = make_handler(recovery_check_interval_sec=0.01)
+    handler.handle(record("one"))
+    looks_after = handler._writer.outlet.standby.recovery.diverts
+    for attempts in (1, 2, 3):
+        eventually(lambda: not looks_after(), "the next line's turn")
+        assert handler.is_degraded
+        assert handler.recovery_attempts >= attempts
+        handler.handle(record("two"))
+    assert "is written again" not in capfd.readouterr().err
+    log_path.unlink()
+    log_path.symlink_to("/dev/null")
+    eventually(lambda: not looks_after(), "the next line's turn")
+    handler.handle(record("three"))
+    assert not handler.is_degraded
+    assert "is written again" in capfd.readouterr().err
+
+
 def test_a_pipe_that_nobody_reads_any_more(make_handler: MakeHandler, log_path: Path) -> None:
     """Lines go to the fallback stream, nobody waits, and the next reader gets the next lines."""
     os.mkfifo(log_path)

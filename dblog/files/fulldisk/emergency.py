@@ -39,8 +39,9 @@ class EmergencyCleanup:
     Args:
         live: The live file.
         backups: Its rotated files.
-        threshold: Bytes to free.
-        min_free: Bytes that have to be free before the live file is written again, or a twentieth of a small disk.
+        threshold: Bytes to free; with 0 nothing is deleted.
+        min_free: Bytes that have to be free before the live file is written again, or a twentieth of the file system
+            where that is less.
         newline: How lines end.
         locked: Gives the lock under which files may be renamed, deleted and cut. It is held for moments only.
         announcer: Tells the operator what is gone.
@@ -79,7 +80,7 @@ class EmergencyCleanup:
 
     def run(self, error: OSError) -> None:
         """Make room, after an error that said that there is none; what lies among devices has no files beside it."""
-        if self._live.is_among_devices:
+        if self._live.is_among_devices or not self._threshold:
             return
         before = (self.removed_files, self.removed_lines, self.removed_bytes)
         cut = 0
@@ -95,6 +96,7 @@ class EmergencyCleanup:
         if size or files:
             live = f", {cut:,} of them from the beginning of the live file," if cut else ""
             text = f"{size:,} bytes{live} with {lines:,} lines and {files} rotated files"
+            self._announcer.forget("emergency clean-up")  # each line has figures of its own, and none may be missing
             self._announcer.announce("emergency clean-up", f"the disk is full, deleted for {self._live.path}: {text}")
 
     def _remove_rotated(self, aim: "_Aim") -> None:

@@ -2,7 +2,8 @@
 
 From the first error on, lines go to the fallback. A thread is started that makes room where that is the trouble, and
 looks from time to time: is there enough free space, can the file be opened, does the disk take a test write? Then the
-file is written again and the thread ends. Nobody who logs waits for any of this.
+file is written again and the thread ends. Where no test can be made, as of a device, the next line is the test: the
+file is degraded until it is written. Nobody who logs waits for any of this.
 """
 
 import errno
@@ -17,6 +18,7 @@ from typing import Final, Literal
 
 from dblog import disk, durable
 from dblog.files.fulldisk.disk_state import DiskState
+from dblog.files.fulldisk.lastword import LastWord
 from dblog.files.fulldisk.notify import StateChange
 from dblog.files.opening import is_among_devices, open_file
 from dblog.files.rotated.names import PROBE
@@ -36,7 +38,7 @@ class Recovery:
     Args:
         path: The file.
         state: Its state.
-        min_free: Bytes that have to be free after a full disk, or a twentieth of a small one.
+        min_free: Bytes that have to be free after a full disk, or a twentieth of the file system where that is less.
         reopen: Opens the file anew, where it takes whatever lock it needs; raises OSError where it cannot be.
         make_room: Called once, with the error, where the disk was full and before anything is tried.
         tell: Told about changes of the state.
@@ -69,7 +71,7 @@ class Recovery:
         self._wait = wait
         self._closed = False
         self._made_room = False
-        self._announced = False
+        self._word = LastWord(announcer, f"state of {path}")
         self.restart_after_fork()
 
     def restart_after_fork(self) -> None:
@@ -84,25 +86,23 @@ class Recovery:
         """The file could not be opened or written; never raises, may be called under the lock of the writer."""
         with self._lock:
             news = self.state.failed(error)
-            if not self._closed:
-                self._background.start()
-        if news:
-            self._say_degraded(error)
+            tended = not self._closed and self._background.start()
+            if news:
+                self._say_degraded(error, may_wait=tended)
 
     def wrote(self) -> None:
         """A line is in the file; to be called where `state.failures` is not 0."""
         with self._lock:
             self.state.wrote()
             self._made_room = False
-            downtime = self.state.recovered() if self.state.is_degraded else None
-        if downtime is not None:
-            self._say_recovered(downtime)
+            if self.state.is_degraded:
+                self._say_recovered(self.state.recovered())
 
     def diverts(self) -> bool:
         """True where a line has to go to the fallback without a try.
 
-        A degraded file for which there is no thread (it is closed, or none could be started) is tried by whoever
-        logs first after the interval, and says so with `trying`.
+        A degraded file for which there is no thread (it is closed, none could be started, or only a line can tell) is
+        tried by whoever logs first after the interval, and says so with `trying`.
         """
         state = self.state
         return state.is_degraded and (self._is_tended or state.until_next_try() > 0)
@@ -120,6 +120,7 @@ class Recovery:
         """End the thread, and wait for that so many seconds at most."""
         with self._lock:
             self._closed = True
+            self._word.catch_up()
         self._stop.set()
         self._background.join(timeout)
 
@@ -140,7 +141,13 @@ class Recovery:
         if error is not None and self.state.is_full and not self._made_room:
             self._made_room = True
             self._make_room(error)
-        return self._wait(self._stop, self.state.until_next_try()) or self._try()
+        pause, due_in = self.state.until_next_try(), self._word.due_in()
+        if pause <= due_in:
+            return self._wait(self._stop, pause) or self._try()
+        stopped = self._wait(self._stop, max(0.0, due_in))
+        with self._lock:
+            self._word.catch_up()
+        return stopped
 
     def _try(self) -> bool:
         with self._lock:
@@ -151,16 +158,15 @@ class Recovery:
                     self.state.postponed()
                 return False
             self._reopen()
-            self._test_write()
+            tested = self._test_write()
         except OSError as error:
             with self._lock:
                 self.state.failed(error)
             return False
         with self._lock:
-            downtime = self.state.recovered() if self.state.is_degraded else None
+            if tested and self.state.is_degraded:
+                self._say_recovered(self.state.recovered())
             self._background.leave()  # with the state: whoever finds the next error starts the next thread
-        if downtime is not None:
-            self._say_recovered(downtime)
         return True
 
     def _has_room(self) -> bool:
@@ -169,40 +175,39 @@ class Recovery:
         except OSError:  # no directory any more: opening the file makes it, or says why not
             return True
 
-    def _test_write(self) -> None:
-        """Write to a file of its own, which has no name: nothing can stay behind."""
-        if is_among_devices(self._path) or not stat.S_ISREG(self._path.stat().st_mode):
-            return
+    def _test_write(self) -> bool:
+        """Write to a file of its own, which has no name: nothing can stay behind. False where no test can be made."""
+        kind = stat.S_IFMT(self._path.stat().st_mode)
+        if is_among_devices(self._path) or kind != stat.S_IFREG:
+            return kind == stat.S_IFIFO  # which could not have been opened if nobody read it
         try:
             fd = _open_nameless(self._path)
         except OSError as error:
-            if error.errno in _MAY_NOT_CREATE:  # the log file alone is ours: the first line will be the test
-                return
+            if error.errno in _MAY_NOT_CREATE:  # the log file alone is ours
+                return False
             raise
         try:
             durable.write_all(fd, _SAMPLE)
             os.fsync(fd)
         finally:
             os.close(fd)
+        return True
 
-    def _say_degraded(self, error: OSError) -> None:
+    def _say_degraded(self, error: OSError, *, may_wait: bool) -> None:
         state = self.state
         since = datetime.fromtimestamp(state.last_error_time or time.time()).astimezone().isoformat(timespec="seconds")
         reason = os.strerror(error.errno) if error.errno else str(error)
-        self._announced = self._announcer.announce(
-            f"degraded {self._path}",
+        self._word.began(
             f"{self._path} cannot be written since {since}: {reason} (error {state.error_count}); "
             f"records go to {self._fallback} until it can",
+            may_wait=may_wait,
         )
         self._report("degraded", reason, 0.0)
 
     def _say_recovered(self, downtime: float) -> None:
-        topic = f"recovered {self._path}"
-        if self._announced:  # who heard of the beginning has to hear of the end
-            self._announcer.forget(topic)
         free = self._free_bytes()
         room = "" if free is None else f", {free / 1024 / 1024:,.1f} MiB are free"
-        self._announcer.announce(topic, f"{self._path} is written again after {downtime:.1f} s{room}")
+        self._word.ended(f"{self._path} is written again after {downtime:.1f} s{room}")
         self._report("normal", "", downtime)
 
     def _report(self, state: Literal["degraded", "normal"], reason: str, downtime: float) -> None:

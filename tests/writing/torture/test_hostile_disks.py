@@ -2,14 +2,12 @@
 
 import pwd
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from disks import small_disk
+from disks import read_only, small_disk
 from eventually import eventually
 from gates import Gate
 from ordered import Ordered, ordered
@@ -53,17 +51,6 @@ def end(application: Ordered, spool_dir: Path, *, lost: bool = False) -> None:
     assert (places["dropped"] > 0) is lost
     assert places["stored"] + places["dropped"] == sum(places.values())
     assert [path for path in spool_dir.iterdir() if path.is_dir()] == []
-
-
-@contextmanager
-def read_only(disk: Path) -> Iterator[None]:
-    """Let nobody open a file of a disk for writing; what is open stays so, or the kernel would refuse."""
-    subprocess.run(["mount", "--bind", disk, disk], check=True)
-    subprocess.run(["mount", "-o", "remount,bind,ro", disk], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 @DURABILITIES
