@@ -25,6 +25,7 @@ def suffer(gate: Gate, application: Ordered, harm: Harm, repair: Harm) -> None:
     gate.close()
     application.log(300)
     application.await_records("spooled")
+    eventually(lambda: not application.total("waiting"), "a quiet moment: a write that is cut short may stay uncounted")
     harm(application)
     application.log(300)
     application.check()
