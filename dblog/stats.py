@@ -49,6 +49,8 @@ class HandlerStats:
     """Seconds since the handler was made."""
     writer_id: str
     """The writer's UUID, as the table has it."""
+    compiled: bool
+    """True where `dblog-speedups` takes ordinary records."""
 
     @property
     def flush_rate(self) -> float:

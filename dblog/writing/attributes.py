@@ -9,10 +9,12 @@ _STANDARD = logging.LogRecord("", 0, "", 0, "", (), None).__dict__
 STANDARD_COUNT: Final = len(_STANDARD)
 _TRACE_KEYS: Final = ("trace_id", "otelTraceID")
 _SPAN_KEYS: Final = ("span_id", "otelSpanID")
-_OWN_KEYS: Final = frozenset(
-    {*_STANDARD, "message", "asctime", "taskName", *_TRACE_KEYS, *_SPAN_KEYS, "otelServiceName", "otelTraceSampled"}
-)
-_HAS_TASK_NAME: Final = "taskName" in _STANDARD  # since Python 3.12
+_TRACED: Final = frozenset({*_TRACE_KEYS, *_SPAN_KEYS})
+FORMATTED: Final = frozenset({"message", "asctime"})
+"""What a formatter leaves behind."""
+OWN_KEYS: Final = frozenset({*_STANDARD, *FORMATTED, "taskName", *_TRACED, "otelServiceName", "otelTraceSampled"})
+"""Attributes that are no `extra`."""
+HAS_TASK_NAME: Final = "taskName" in _STANDARD  # since Python 3.12
 
 
 def added_names(record: logging.LogRecord) -> list[str]:
@@ -25,12 +27,17 @@ def added_names(record: logging.LogRecord) -> list[str]:
 def extra_of(record: logging.LogRecord, names: list[str]) -> dict[str, object]:
     """What `extra={...}` carried, of the attributes with these names."""
     attributes = record.__dict__
-    return {name: attributes[name] for name in names if name not in _OWN_KEYS}
+    return {name: attributes[name] for name in names if name not in OWN_KEYS}
+
+
+def is_traced(names: list[str]) -> bool:
+    """True where trace or span may be among the attributes with these names."""
+    return not _TRACED.isdisjoint(names)
 
 
 def task_of(record: logging.LogRecord) -> str | None:
     """The name of the asyncio task that logged."""
-    return record.taskName if _HAS_TASK_NAME else _running_task()  # type: ignore[attr-defined,no-any-return,unused-ignore]
+    return record.taskName if HAS_TASK_NAME else _running_task()  # type: ignore[attr-defined,no-any-return,unused-ignore]
 
 
 def trace_of(record: logging.LogRecord) -> tuple[object, object]:

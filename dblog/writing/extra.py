@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
@@ -16,6 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from dblog.copytext import cut, is_storable, make_storable
+from dblog.writing.attributes import OWN_KEYS
 
 MASK: Final = "***"
 MAX_DEPTH: Final = 32
@@ -45,49 +46,65 @@ class ExtraEncoder:
     def __init__(self, *, max_bytes: int, mask_keys: Iterable[str], repaired: Callable[[], None]) -> None:
         self._max_bytes = max_bytes
         self._secrets = tuple("_" + "_".join(_words(key)) + "_" for key in mask_keys)
-        self._known_keys: dict[str, str | None] = {}
+        self.known_keys: dict[str, str | None] = {}
         self._repaired = repaired
 
     def encode(self, extra: Mapping[Any, Any]) -> str:
         """The JSON text of a mapping; never raises for what the mapping holds."""
-        whole, changed = self._encode_flat(extra), False
-        if whole is None:
+        whole, changed = self.encode_flat(extra.items()), False
+        if not whole:
             whole, changed = self._encode_carefully(extra)
         text = self._bounded(whole) if len(whole) * 4 > self._max_bytes else whole
         if changed or text is not whole:
             self._repaired()
         return text
 
-    def _encode_flat(self, extra: Mapping[Any, Any]) -> str | None:
-        """Encode strings and numbers under harmless keys; None where anything else is found."""
-        parts = []
-        known = self._known_keys
-        for key, value in extra.items():
-            name = known.get(key) if type(key) is str else None
-            if name is None and (name := self._remember(key)) is None:
+    def encode_flat(  # noqa: PLR0912 - one pass without calls in between: this runs in the application's thread
+        self, items: Iterable[tuple[Any, Any]], passed_over: Set[object] = frozenset()
+    ) -> str | None:
+        """The JSON of strings and numbers under harmless keys, empty for nothing; None where anything else is found.
+
+        Args:
+            items: The keys and their values.
+            passed_over: Keys that are left out.
+        """
+        text, mark = "", "{"
+        known = self.known_keys
+        for key, value in items:
+            if type(key) is not str:
                 return None
+            name = known.get(key)
+            if name is None:
+                if key in passed_over:
+                    continue
+                if (name := self._remember(key)) is None:
+                    return None
             kind = type(value)
             if kind is str:
-                if not value.isprintable() and not is_storable(value):
+                if value.isprintable() and '"' not in value and "\\" not in value:
+                    text = f'{text}{mark}{name}"{value}"'
+                elif is_storable(value):
+                    text = f"{text}{mark}{name}{encode_basestring(value)}"
+                else:
                     return None
-                parts.append(name + encode_basestring(value))
             elif kind is int and -(2**63) < value < 2**63:
-                parts.append(f"{name}{value}")
+                text = f"{text}{mark}{name}{value}"
             elif kind is bool or value is None:
-                parts.append(name + _LITERALS[value])
+                text = f"{text}{mark}{name}{_LITERALS[value]}"
             elif kind is float and math.isfinite(value):
-                parts.append(f"{name}{value!r}")
+                text = f"{text}{mark}{name}{value!r}"
             else:
                 return None
-        return "{" + ",".join(parts) + "}"
+            mark = ","
+        return text and f"{text}}}"
 
-    def _remember(self, key: object) -> str | None:
+    def _remember(self, key: str) -> str | None:
         """The JSON of a harmless key with its colon; None for secret and odd ones, which are looked at each time."""
-        if type(key) is not str or not is_storable(key) or self.is_secret(key):
+        if key in OWN_KEYS or not is_storable(key) or self.is_secret(key):
             return None
-        if len(self._known_keys) >= _CACHE_SIZE:
-            self._known_keys.clear()
-        self._known_keys[key] = text = encode_basestring(key) + ":"
+        if len(self.known_keys) >= _CACHE_SIZE:
+            self.known_keys.clear()
+        self.known_keys[key] = text = encode_basestring(key) + ":"
         return text
 
     def is_secret(self, key: str) -> bool:

@@ -13,7 +13,9 @@ from dblog.processes import WORKER_THREAD
 from dblog.selflog import Announcer
 from dblog.writing.cells import MUTED, Cell, Cells
 from dblog.writing.linequeue import LINE_OVERHEAD, LineQueue
-from dblog.writing.row import RowEncoder, level_number
+from dblog.writing.parts import level_number
+from dblog.writing.row import RowEncoder
+from dblog.writing.speedups import load
 from dblog.writing.stepper import is_worker_thread
 from dblog.writing.tally import Tally
 from dblog.writing.worker import Worker
@@ -21,6 +23,8 @@ from dblog.writing.worker import Worker
 _WORKER: Final = WORKER_THREAD
 _PUBLISH_BYTES: Final = 16 * 1024
 """Bytes that a thread logs before it looks at the queue's bound: rare enough for a lock."""
+_LEAST_BYTES: Final = 160
+"""What the shortest line takes in the queue, or nearly so."""
 _MAX_NESTING: Final = 8
 """Records that may be made while another one is encoded: by a `__str__` that logs, or a signal handler."""
 
@@ -70,7 +74,24 @@ class Intake:
         self._batch_bytes = batch_bytes
         self._in_child = in_child
         # With small batches each record is reported, or a batch would be full long before anybody knows.
-        self._publish_bytes = min(_PUBLISH_BYTES, batch_size // 100 * LINE_OVERHEAD)
+        self._publish_bytes = min(_PUBLISH_BYTES, batch_size // 100 * _LEAST_BYTES)
+        speedups = load()
+        self.compiled = speedups is not None and type(queue) is LineQueue  # a journal costs more than its lines
+        """True where ordinary records do not come to the `take` in Python."""
+        if speedups is not None and self.compiled:
+            self.take = speedups.Taker(  # type: ignore[method-assign]
+                self.take,
+                encoder.compiled(speedups),
+                local=self._cells.local,
+                queue=queue,
+                append=queue.append,
+                stepper=self._stepper,
+                process_id=self.process_id,
+                worker_thread=_WORKER,
+                urgent_level=logging.ERROR,
+                line_overhead=LINE_OVERHEAD,
+                publish_bytes=self._publish_bytes,
+            )
 
     def take(self, record: logging.LogRecord) -> None:
         """Take a record; never raises an Exception, never waits for the database."""
@@ -85,11 +106,15 @@ class Intake:
         cell.depth += 1
         line = None
         try:
-            if getattr(record, "process", None) != self.process_id and self._is_for_child(record):
+            try:
+                level, process, thread = record.levelno, record.process, record.threadName
+            except AttributeError:  # somebody made it by hand
+                whole = logging.makeLogRecord(record.__dict__)  # gives a default to each attribute that is missing
+                level, process, thread = whole.levelno, whole.process, whole.threadName
+            if process != self.process_id and self._is_for_child(record):
                 return
-            if getattr(record, "threadName", None) == _WORKER:  # brought here by another thread, from a queue or buffer
+            if thread == _WORKER:  # brought here by another thread, from a queue or buffer
                 return
-            level = record.levelno
             if self._queue.strained and not self._may_enter(cell, level):
                 return
             line = self._encode(record)
@@ -108,7 +133,7 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - logging must never become the application's trouble
             with suppress(Exception):  # at the limit of recursion even saying so may fail
                 if line is None:
-                    self._count_dropped(cell, record.levelno)
+                    self._count_dropped(cell, getattr(record, "levelno", None))
                 self._announcer.announce("emit", f"a record could not be taken: {type(error).__name__}")
         finally:
             cell.depth -= 1

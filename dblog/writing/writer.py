@@ -78,6 +78,7 @@ class Writer:
                 last_error=tally.last_error,
                 uptime=time.monotonic() - self._started,
                 writer_id=self._queue.writer_id,
+                compiled=self._intake.compiled,
             )
 
     def abandon(self) -> None:
