@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from dblog.errors import ConfigurationError, DatabaseError, DblogError
 from dblog.handler import DatabaseLogHandler
 from dblog.manager import LoggerManager, get_logger, initialize_logger, shutdown_logging
-from dblog.stats import HandlerStats
 
 if TYPE_CHECKING:
     from dblog.files.fulldisk.notify import StateChange
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from dblog.files.metrics import FileMetrics
     from dblog.files.timed import ResilientTimedRotatingFileHandler
     from dblog.formatting import JsonFormatter, TextFormatter
+    from dblog.stats import HandlerStats
 
 __all__ = [
     "ConfigurationError",
@@ -36,6 +36,7 @@ __all__ = [
 
 _ON_DEMAND = {
     "FileMetrics": "dblog.files.metrics",
+    "HandlerStats": "dblog.stats",
     "JsonFormatter": "dblog.formatting",
     "LogManager": "dblog.files.logmanager",
     "ResilientRotatingFileHandler": "dblog.files.handler",
@@ -43,7 +44,7 @@ _ON_DEMAND = {
     "StateChange": "dblog.files.fulldisk.notify",
     "TextFormatter": "dblog.formatting",
 }
-"""What is imported when it is first asked for: pydantic and the modules for files cost more than all the rest."""
+"""What is imported when it is first asked for: dataclasses, pydantic and the log files cost more than all the rest."""
 
 
 def __getattr__(name: str) -> object:

@@ -5,12 +5,9 @@ fill in what none of them says about the connection, because libpq reads them it
 """
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from dblog.errors import ConfigurationError
 from dblog.files.settings import FileSettings, StreamSettings
@@ -20,7 +17,14 @@ from dblog.validation import ENVIRONMENT_PREFIX, all_paths, validated
 DEFAULT_PATH = Path("config.yml")
 LOCATION_KEYS = frozenset({"dsn", "host", "port", "username", "password", "database"})
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
-STRUCTURED_KEYS = frozenset({("logging", "components"), ("logging", "database", "mask_keys")})
+STRUCTURED_KEYS = frozenset(
+    {
+        ("logging", "components"),
+        ("logging", "database", "mask_keys"),
+        ("logging", "database", "retention", "levels"),
+        ("logging", "database", "retention", "loggers"),
+    }
+)
 
 Tree = dict[str, Any]
 
@@ -96,44 +100,11 @@ def _read(source: str | Path | Mapping[str, object] | None) -> Tree:
         return _without_nulls(source)
     if source is None:
         source = os.environ.get("DBLOG_CONFIG") or (DEFAULT_PATH if DEFAULT_PATH.exists() else None)
-    return {} if source is None else _read_file(Path(source))
-
-
-def _read_file(path: Path) -> Tree:
-    try:
-        with path.open("rb") as file:  # bytes: YAML itself tells UTF-8 from UTF-16
-            loaded = yaml.load(file, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except yaml.MarkedYAMLError as error:
-        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        problem = re.sub("'[^']*'", "'...'", error.problem or error.context or "")  # what it quotes may be a password
-        raise ConfigurationError(f"{path}{where}: not valid YAML: {problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise ConfigurationError(f"{path}: not valid YAML: it has characters that YAML does not allow") from None
-    except (ValueError, RecursionError):  # a date or number that does not exist, or lists in lists without end
-        raise ConfigurationError(f"{path}: not valid YAML: a value cannot be understood") from None
-    if loaded is None:
+    if source is None:
         return {}
-    if not isinstance(loaded, dict):
-        raise ConfigurationError(f"{path}: must hold the sections logging and database, not a {type(loaded).__name__}")
-    return _without_nulls(loaded)
+    from dblog import yamlfile  # where there is a file
 
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice, where PyYAML silently lets the last one win."""
-
-
-def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[object, object]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for index, key in enumerate(keys):
-        if key in keys[:index]:
-            mark = node.value[index][0].start_mark
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key} is given twice", mark)
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+    return _without_nulls(yamlfile.read(Path(source)))
 
 
 def _without_nulls(tree: Mapping[Any, object]) -> Tree:
@@ -197,10 +168,9 @@ def _path_of(name: str) -> tuple[str, ...]:
 
 
 def _structured(name: str, value: str) -> object:
-    try:
-        return yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise ConfigurationError(f"{name}: {value!r} is not a list or mapping in YAML or JSON") from None
+    from dblog import yamlfile
+
+    return yamlfile.parse(name, value)
 
 
 def _require_a_database(settings: Settings) -> None:

@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dblog import defaults
@@ -14,7 +13,10 @@ from dblog.handler import DatabaseLogHandler
 from dblog.selflog import Announcer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dblog.files.handler import ResilientRotatingFileHandler
+    from dblog.maintainer import Maintainer
     from dblog.settings import ConsoleSettings, LoggingSettings, Settings
 
 
@@ -29,6 +31,7 @@ class LoggerManager:
         self._handlers: list[logging.Handler] = []
         self._database: DatabaseLogHandler | None = None
         self._file: ResilientRotatingFileHandler | None = None
+        self._maintainer: Maintainer | None = None
         self._levels: dict[str, int] = {}
         self._root_level: int | None = None
         self._captures_warnings = False
@@ -47,6 +50,7 @@ class LoggerManager:
                 self._fall_back_to_console(error)
                 return False
             self._attach(handlers, settings.logging.level)
+            self._maintain(settings)
             for name, level in settings.logging.components.items():
                 logger = logging.getLogger(name)
                 self._levels[name] = logger.level
@@ -73,6 +77,9 @@ class LoggerManager:
     def shutdown(self, timeout: float | None = None) -> bool:
         """Take the handlers off the root logger, deliver what waits, restore the levels."""
         with self._lock:
+            if self._maintainer is not None:
+                self._maintainer.close()
+                self._maintainer = None
             # The file after the database: what is logged in the meantime is at least there.
             delivered = [_bring_away(each, timeout) for each in (self._database, self._file) if each is not None]
             for each in self._handlers:
@@ -108,6 +115,13 @@ class LoggerManager:
         for handler in handlers:
             root.addHandler(handler)
         self._handlers = handlers
+
+    def _maintain(self, settings: "Settings") -> None:
+        chosen = settings.logging.database
+        if chosen.enabled and chosen.maintain_every is not None:
+            from dblog.maintainer import Maintainer
+
+            self._maintainer = Maintainer(settings, chosen.maintain_every)
 
     def _fall_back_to_console(self, error: ConfigurationError) -> None:
         announcer = Announcer()

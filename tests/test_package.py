@@ -1,4 +1,4 @@
-"""The package as a whole: what it offers, how light it is, and what its wheel holds."""
+"""The package as a whole: what it offers, and what its wheel holds."""
 
 import inspect
 import os
@@ -15,8 +15,6 @@ from servers import Database
 import dblog
 
 TOP = Path(__file__).parent.parent
-HEAVY = ("alembic", "click", "mako", "psycopg", "psycopg_pool", "pydantic", "rich", "sqlalchemy", "tenacity", "yaml")
-
 NAMES = [
     "ConfigurationError",
     "DatabaseError",
@@ -71,37 +69,10 @@ def test_the_public_names_are_these() -> None:
         assert inspect.getdoc(getattr(dblog, name)), name
 
 
-def test_importing_it_is_light() -> None:
-    """`import dblog` loads nothing but the standard library: no SQLAlchemy, no Alembic, no command line."""
-    done = python("import dblog, sys; print(*sys.modules)")
-    assert done.returncode == 0, done.stderr
-    loaded = set(done.stdout.split())
-    assert not loaded & set(HEAVY)
-    assert not [name for name in loaded if name.startswith(("dblog.cli", "dblog.store", "dblog.reading"))]
-
-
 def test_what_is_not_there_is_no_attribute() -> None:
     """A misspelt name is an AttributeError that says so, as for any module."""
     with pytest.raises(AttributeError, match="module 'dblog' has no attribute 'RotatingFileHandler'"):
         dblog.RotatingFileHandler  # noqa: B018 - asking for it is the test
-
-
-def test_a_handler_needs_neither_sqlalchemy_nor_the_command_line(database: Database) -> None:
-    """A handler that finds its tables delivers without loading what makes and reads them."""
-    code = (
-        "import dblog, logging, sys\n"
-        f"handler = dblog.DatabaseLogHandler({database.dsn!r}, close_timeout=60)\n"
-        "logging.getLogger('light').addHandler(handler)\n"
-        "logging.getLogger('light').warning('here')\n"
-        "handler.close()\n"
-        "print(*sys.modules)\n"
-    )
-    done = python(code)
-    assert done.returncode == 0, done.stderr
-    loaded = set(done.stdout.split())
-    assert not loaded & {"sqlalchemy", "alembic", "click", "rich"}
-    with database.connect() as connection:
-        assert connection.execute("SELECT message FROM dblog_logs").fetchall() == [("here",)]
 
 
 def test_each_module_can_be_imported_alone() -> None:

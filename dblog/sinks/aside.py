@@ -73,6 +73,15 @@ class Aside:
         self._header = header
         self._today = today
         self._fsync = fsync
+        self._kept: set[str] = set()
+
+    def look(self) -> None:
+        """Learn what is kept: the directory was taken just now; from here on nobody asks the disk about every batch.
+
+        Raises:
+            OSError: The directory could not be read.
+        """
+        self._kept = set(refused_files(self._home))
 
     def keep(self, batch: Batch, refused: Sequence[Rejected]) -> None:
         """Keep refused rows of `batch` until `confirm` or `discard`; replaces what was kept for it before.
@@ -98,7 +107,7 @@ class Aside:
 
     def holds(self, name: str) -> bool:
         """True where something is kept under `name`."""
-        return (self._home / f"{_REFUSED}{name}").exists()
+        return name in self._kept
 
     def confirm(self, name: str) -> None:
         """Move what is kept under `name` to `rejected/`, if there is something.
@@ -106,7 +115,9 @@ class Aside:
         Raises:
             OSError: It could not be moved.
         """
-        self.move_in(self._home / f"{_REFUSED}{name}", name)
+        if name in self._kept:
+            self.move_in(self._home / f"{_REFUSED}{name}", name)
+            self._kept.discard(name)
 
     def move_in(self, path: Path, name: str) -> None:
         """Make `path` the file `name` of `rejected/`, if it is there.
@@ -134,6 +145,7 @@ class Aside:
             OSError: It could not be moved.
         """
         path.rename(self._home / f"{_REFUSED}{name}")
+        self._kept.add(name)
 
     def discard(self, name: str) -> None:
         """Delete what is kept under `name`, if there is something.
@@ -141,7 +153,9 @@ class Aside:
         Raises:
             OSError: It could not be deleted.
         """
-        (self._home / f"{_REFUSED}{name}").unlink(missing_ok=True)
+        if name in self._kept:
+            (self._home / f"{_REFUSED}{name}").unlink(missing_ok=True)
+            self._kept.discard(name)
 
     def take_back(self, path: Path) -> Segment:
         """Take a file of `rejected/`, under a fresh birth day if its own is too old: nothing was ever tried under that.
@@ -157,6 +171,7 @@ class Aside:
         mine = self._home / f"{_REFUSED}{path.name}"
         if mine.exists():
             raise FileExistsError(errno.EEXIST, "refused rows of the same batch are still open", str(mine))
+        self._kept.add(path.name)
         path.rename(mine)  # whoever else wanted it finds nothing from here on
         try:
             self._renew(mine)
@@ -171,7 +186,9 @@ class Aside:
     def _write(self, batch: Batch, parts: Sequence[Batch], *, fsync: bool) -> None:
         header = frames.make_header(self._header.target, batch.columns)
         data = header.line + b"".join(frames.encode(part, header) for part in parts)
-        durable.replace(self._home / f"{_REFUSED}{file_name(batch.key)}", data, fsync=fsync)
+        name = file_name(batch.key)
+        self._kept.add(name)  # before: whatever interrupts this, there may be a file
+        durable.replace(self._home / f"{_REFUSED}{name}", data, fsync=fsync)
 
     def _renew(self, path: Path) -> None:
         """Give old frames today as their birth day; what is damaged stays as it is."""

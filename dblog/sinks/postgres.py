@@ -1,25 +1,21 @@
 """The database: a batch becomes rows and a line of the ledger in one transaction, once and never twice."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, cast
 
 import psycopg
-from psycopg import pq, sql
+from psycopg import sql
 
 from dblog.batch import Batch, BatchKey, Rejected
-from dblog.columns import SCHEMA_REVISION
-from dblog.errors import DatabaseError, NotMigrated
-from dblog.faults import Fault, classify, needs_new_session, sqlstate_of
+from dblog.errors import DatabaseError
+from dblog.faults import Fault, classify
 from dblog.periods import PartitionBy, offsets_ahead
 from dblog.sinks import exchange, restamp, statements
-from dblog.sinks.connection import abandon, connect
 from dblog.sinks.halving import copy_halves
-from dblog.sinks.statements import Statements
+from dblog.sinks.session import Session
 
-Prepare = Callable[[psycopg.Connection], None]
 SetAside = Callable[[Batch, Sequence[Rejected]], None]
 
 _MOST_OPEN: Final = 100
@@ -27,43 +23,24 @@ _MOST_OPEN: Final = 100
 _CUT: Final = "the ledger has only the rows before it of the same batch: a copy of an open journal was delivered"
 
 
-@dataclass(slots=True)
-class PostgresSink:
-    """One connection, owned by the worker's thread, that stores whole batches.
+@dataclass(slots=True, kw_only=True)
+class PostgresSink(Session):
+    """A session, owned by the worker's thread, that stores whole batches.
 
     Args:
-        conninfo: A libpq connection string.
-        schema: The schema of the tables; None for the first one of the role's search_path.
-        table_prefix: The prefix of the tables.
-        writer_id: The writer whose connection this is; batches of others, which it adopted, speak for themselves.
+        writer_id: The writer whose session this is; batches of others, which it adopted, speak for themselves.
         service: Recorded in the ledger for batches of its own.
         hostname: Recorded in the ledger.
         process_id: Recorded in the ledger.
-        connect_timeout: Seconds for one attempt to connect.
-        query_timeout: Seconds for one batch.
         partitions_ahead: How many partitions are made ahead of time.
-        prepare: Creates or upgrades the tables on a connection of its own; None where that is left to `dblog init`.
     """
 
-    conninfo: str
-    schema: str | None
-    table_prefix: str
     writer_id: str
     service: str | None
     hostname: str
     process_id: int
-    connect_timeout: float
-    query_timeout: float
     partitions_ahead: int
-    prepare: Prepare | None = None
-    _connection: psycopg.Connection | None = field(default=None, init=False)
-    _statements: Statements = field(init=False)
     _refused: dict[BatchKey, list[Rejected]] = field(default_factory=dict, init=False)
-
-    @property
-    def connected(self) -> bool:
-        """True while there is a connection that was not seen to fail."""
-        return self._connection is not None
 
     def store(self, batch: Batch, rejected: list[Rejected], set_aside: SetAside, *, stepwise: bool = False) -> bool:
         """Store a batch; a batch that the ledger knows already counts as stored.
@@ -195,77 +172,6 @@ class PostgresSink:
         except BaseException as error:
             self._settle(connection, error)
             raise
-
-    def close(self) -> None:
-        """Close the connection; the next batch opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def abandon(self) -> None:
-        """In a forked child: let go of the inherited connection without a word to the server."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            abandon(connection)
-
-    def _ready_connection(self) -> psycopg.Connection:
-        if self._connection is not None and not exchange.is_alive(self._connection.pgconn):
-            self.close()
-        if self._connection is None:
-            connection = self._connect()
-            try:
-                self._check_tables(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
-
-    def _connect(self) -> psycopg.Connection:
-        return connect(self.conninfo, connect_timeout=self.connect_timeout, query_timeout=self.query_timeout)
-
-    def _check_tables(self, connection: psycopg.Connection) -> None:
-        """Learn the schema; where the tables are missing or older than this release, have them made."""
-        schema = self.schema or self._one_value(connection, statements.CURRENT_SCHEMA)
-        self._statements = Statements(schema or "public", self.table_prefix)
-        if self._revision(connection) == SCHEMA_REVISION:
-            return
-        if self.prepare is None:
-            raise NotMigrated(f"the tables {self.table_prefix}_* are missing or of another version: run `dblog init`")
-        with self._connect() as other:
-            other.autocommit = False
-            self.prepare(other)
-
-    def _revision(self, connection: psycopg.Connection) -> str | None:
-        try:
-            return self._one_value(connection, self._statements.revision())
-        except psycopg.Error as error:
-            state = sqlstate_of(error)
-            if state == "42501":  # a role that may only write cannot tell: the tables are somebody else's work
-                return SCHEMA_REVISION
-            if state == "42P01":
-                return None
-            raise
-
-    def _one_value(self, connection: psycopg.Connection, query: sql.Composable) -> str | None:
-        result = self._run(connection, query)[-1]
-        value = result.get_value(0, 0) if result.ntuples else None
-        return value.decode() if value is not None else None
-
-    def _settle(self, connection: psycopg.Connection, error: BaseException) -> None:
-        """After a failure: end the transaction, or the connection where that is not possible or would not help."""
-        try:
-            self._run(connection, statements.ROLLBACK)
-        except (psycopg.Error, OSError):
-            self.close()
-        if needs_new_session(error):
-            self.close()
-
-    def _run(
-        self, connection: psycopg.Connection, query: sql.Composable, payload: bytes | None = None
-    ) -> list[pq.abc.PGresult]:
-        deadline = time.monotonic() + self.query_timeout
-        return exchange.run(connection.pgconn, query.as_bytes(connection), payload, deadline)
 
     def _ledger_row(self, batch: Batch, *, rejected: int) -> sql.Composable:
         own: dict[str, object] = {"service": self.service, "hostname": self.hostname, "process_id": self.process_id}

@@ -221,7 +221,13 @@ class Segment:
 
     def _is_linked(self) -> bool:
         try:
-            return os.path.samestat(os.fstat(self._out), self.path.stat())
+            mine = os.fstat(self._out)
+        except OSError:
+            return False
+        try:
+            return os.path.samestat(mine, self.path.stat())
+        except PermissionError:  # the way there is closed to us, which does not delete it
+            return mine.st_nlink > 0
         except OSError:
             return False
 

@@ -96,6 +96,7 @@ class Spool:
             OSError: It could not be made.
         """
         if self._home.hold():
+            self._aside.look()
             self._backlog.drop_deleted()
 
     def append(self, batch: Batch) -> None:

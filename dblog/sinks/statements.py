@@ -97,6 +97,10 @@ class Statements:
         """What one partition holds: an hour, a day, a week or a month."""
         return sql.SQL("SELECT value FROM {} WHERE name = 'partition_by'").format(self._name("settings"))
 
+    def oldest_writer(self) -> sql.Composable:
+        """The oldest revision whose writers can write to these tables."""
+        return sql.SQL("SELECT value FROM {} WHERE name = 'oldest_writer'").format(self._name("settings"))
+
     def revision(self) -> sql.Composable:
         """The Alembic revision of the tables."""
         return sql.SQL("SELECT version_num FROM {}").format(self._name("alembic_version"))

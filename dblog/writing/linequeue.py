@@ -4,9 +4,11 @@ import logging
 import threading
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import repeat, starmap
+from operator import itemgetter
 from typing import Final
 
 from dblog.batch import Batch, BatchKey
@@ -17,6 +19,7 @@ LINE_OVERHEAD: Final = 48
 RESERVE: Final = 1.25
 """What the queue may take beyond its bound, as a factor: for ERROR and above, and while others make room."""
 _LEVEL: Final = slice(TIMESTAMP_WIDTH + 1, TIMESTAMP_WIDTH + 4)
+_level_of: Final[Callable[[bytes], bytes]] = itemgetter(_LEVEL)
 _FLOORS: Final = ((0.97, logging.ERROR), (0.9, logging.WARNING), (0.8, logging.INFO))
 
 
@@ -102,7 +105,10 @@ class LineQueue:
         """Form a batch of the oldest lines; None where there are none."""
         with self._lock:
             lines = self._take_lines(max_count, max_bytes)
-            return self._form(lines, closing=False) if lines else None
+            if not lines:
+                return None
+            key, accepted = self._next_key(), self.taken + len(self)
+        return form(key, lines, accepted)  # without the lock, which threads that log need now and then
 
     def answers(self, timeout: float) -> bool:
         """False where a thread is stuck in the queue, as in a journal on a disk that does not answer."""
@@ -114,17 +120,17 @@ class LineQueue:
     def closing_batch(self) -> Batch:
         """The batch without rows that tells the ledger that this writer ended cleanly."""
         with self._lock:
-            return self._form([], closing=True)
+            return Batch(self._next_key(), b"", Counter(), None, None, self.taken + len(self), closing=True)
 
     def levels(self) -> Counter[int]:
         """Waiting lines by level."""
-        return _count_levels(list(self._lines))
+        return _count_levels(self._lines.copy())
 
     def _take_lines(self, max_count: int, max_bytes: int) -> list[bytes]:
         lines: list[bytes] = []
-        with suppress(IndexError):  # a signal handler may take lines at the same time, in the same thread
-            for _ in range(min(max_count, len(self._lines))):
-                lines.append(self._lines.popleft())  # noqa: PERF401 - what was taken must not be lost with the rest
+        # In one call to C, which no signal handler interrupts: what was taken must not be lost with the rest.
+        with suppress(IndexError):  # one that came before it may have taken lines in the same thread
+            lines.extend(starmap(self._lines.popleft, repeat((), min(max_count, len(self._lines)))))
         size = sum(map(len, lines))
         while size > max_bytes and len(lines) > 1:
             size -= len(lines[-1])
@@ -142,25 +148,27 @@ class LineQueue:
         if not self.is_full:
             self._room.notify_all()
 
-    def _form(self, lines: list[bytes], *, closing: bool) -> Batch:
+    def _next_key(self) -> BatchKey:
         self._seq += 1
-        key = BatchKey(self._today(), self.writer_id, self._seq)
-        prefix = f"{key.writer_id}\t{key.seq}\t".encode()
-        stamps = [line[:TIMESTAMP_WIDTH] for line in lines]
-        return Batch(
-            key=key,
-            payload=prefix + prefix.join(lines) if lines else b"",
-            levels=_count_levels(lines),
-            time_from=min(stamps).decode() if stamps else None,
-            time_to=max(stamps).decode() if stamps else None,
-            accepted=self.taken + len(self),
-            closing=closing,
-        )
+        return BatchKey(self._today(), self.writer_id, self._seq)
 
 
-def _count_levels(lines: list[bytes]) -> Counter[int]:
+def form(key: BatchKey, lines: list[bytes], accepted: int) -> Batch:
+    """Make a batch of lines, of which there is one at least; `accepted` is what its writer has accepted so far."""
+    prefix = f"{key.writer_id}\t{key.seq}\t".encode()
+    return Batch(
+        key=key,
+        payload=prefix.join([b"", *lines]),
+        levels=_count_levels(lines),
+        time_from=min(lines)[:TIMESTAMP_WIDTH].decode(),  # a line begins with its timestamp
+        time_to=max(lines)[:TIMESTAMP_WIDTH].decode(),
+        accepted=accepted,
+    )
+
+
+def _count_levels(lines: Iterable[bytes]) -> Counter[int]:
     """Count lines by the number behind the timestamp; two digits and a tab but for custom levels."""
-    starts = Counter([line[_LEVEL] for line in lines])
+    starts = Counter(map(_level_of, lines))
     if all(start[2:] == b"\t" for start in starts):
         return Counter({int(start[:2]): count for start, count in starts.items()})
     return Counter(int(line[_LEVEL.start : line.index(b"\t", _LEVEL.start)]) for line in lines)

@@ -79,10 +79,7 @@ class SafeSpool:
 
     def holds_aside(self, batch: Batch) -> bool:
         """True where an earlier try of the batch set rows aside, and its end is not known."""
-        try:
-            return self._spool.holds_aside(batch.key)
-        except OSError:  # a folder that cannot be read gives nothing back, and takes nothing: `set_aside` will say so
-            return False
+        return self._spool.holds_aside(batch.key)
 
     def set_aside(self, batch: Batch, refused: Sequence[Rejected]) -> None:
         """Keep refused rows on disk before the transaction commits without them; none undo an earlier try."""

@@ -42,6 +42,20 @@ def test_refused_rows_are_kept_under_a_key_of_their_own(
     assert [line[:2] for line in kept] == [[writer.encode(), seq] for seq in (b"1", b"1", b"2")]
 
 
+def test_what_is_kept_is_known_to_whoever_takes_the_directory(make_spool: MakeSpool, make_batch: MakeBatch) -> None:
+    """Refused rows whose batch may not be committed are found again in a directory that was let go of."""
+    batch, spool = make_batch(1), make_spool()
+    spool.set_aside(batch, refuse(batch, 0))
+    spool.abandon()
+    again = make_spool()
+    assert not again.holds_aside(batch.key)
+    again.open()
+    assert again.holds_aside(batch.key)
+    assert not again.holds_aside(make_batch(2).key)
+    again.discard(batch.key)
+    assert not again.holds_aside(batch.key)
+
+
 def test_setting_aside_again_replaces(make_spool: MakeSpool, make_batch: MakeBatch, home: Path, rejected: Path) -> None:
     """Of several tries for one batch the last one's refused rows are kept; none at all, or `discard`, keep nothing."""
     batch, spool = make_batch(1), make_spool()

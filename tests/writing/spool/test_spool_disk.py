@@ -2,10 +2,12 @@
 
 import errno
 import os
+import pwd
 import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -200,3 +202,45 @@ def test_a_directory_that_was_not_looked_into_is_not_written_to(
         spool.open()
     assert spool.adopt().figures.frames == 1
     assert segments(home) == ["00000001.seg", "00000002.seg"]
+
+
+def test_a_frame_that_is_written_counts_though_the_way_to_it_is_closed(
+    make_spool: MakeSpool, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rights that are taken away during a write leave its batch in the spool, not in two places."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as shared, as_an_ordinary_user(Path(shared)):
+        directory = Path(shared) / "spool"
+        spool = make_spool(directory=directory, fsync="always")
+        spool.append(make_batch(1))
+        bring_to_disk = os.fsync
+
+        def lose_rights(fd: int) -> None:
+            bring_to_disk(fd)
+            directory.chmod(0o000)
+
+        monkeypatch.setattr(os, "fsync", lose_rights)
+        spool.append(make_batch(2))
+        monkeypatch.undo()
+        assert spool.figures().frames == 2
+        with pytest.raises(PermissionError):
+            spool.append(make_batch(3))
+        assert spool.figures().frames == 2
+        directory.chmod(0o750)
+        spool.append(make_batch(3))
+        assert [batch.key.seq for batch in drain(spool)] == [1, 2, 3]
+        spool.close()
+
+
+@contextmanager
+def as_an_ordinary_user(folder: Path) -> Iterator[None]:
+    """Be somebody whom rights can be taken from, with a folder of one's own."""
+    if os.geteuid() != 0:
+        yield
+        return
+    nobody = pwd.getpwnam("nobody")
+    shutil.chown(folder, nobody.pw_uid)
+    os.seteuid(nobody.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
