@@ -7,8 +7,23 @@ has a fixed width, and the level follows, so that a batch can be summed up by sl
 
 from typing import Final, NamedTuple
 
-SCHEMA_REVISION: Final = "0001"
-"""The Alembic revision that this release writes to."""
+SCHEMA_REVISION: Final = "0002"
+"""The Alembic revision that this release works with; revisions sort as texts."""
+
+OLDEST_WRITABLE: Final = "0001"
+"""The oldest revision to which the writers of this release can write, until the tables are upgraded."""
+
+
+def takes_records(revision: str, oldest_writer: str | None) -> bool:
+    """Whether writers of this release can go on with tables of another revision.
+
+    Args:
+        revision: The revision of the tables.
+        oldest_writer: The oldest revision whose writers can write to them, as the tables themselves say.
+    """
+    if revision > SCHEMA_REVISION:
+        return oldest_writer is not None and oldest_writer <= SCHEMA_REVISION
+    return revision >= OLDEST_WRITABLE
 
 
 class Column(NamedTuple):
@@ -83,5 +98,6 @@ BATCH_SERVER_COLUMNS: Final = (
         "The transaction: what `dblog tail -f` follows, so that late commits are seen",
     ),
     Column("created_at", "timestamptz", False, "When the batch was delivered, by the clock of the server"),
+    Column("rows_removed", "integer", False, "Rows of the batch that the retention deleted on purpose"),
 )
-"""What PostgreSQL fills in: `pg_current_xact_id()` and `now()`."""
+"""What PostgreSQL fills in: `pg_current_xact_id()`, `now()` and 0."""

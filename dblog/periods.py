@@ -1,6 +1,6 @@
 """What a partition holds, at which distances from now there should be one, and which days the ledger remembers."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from dblog import defaults
@@ -13,6 +13,19 @@ STEPS: dict[PartitionBy, timedelta] = {
     "week": timedelta(weeks=1),
     "month": timedelta(days=31),
 }
+
+
+def end_of(granularity: PartitionBy, moment: datetime) -> datetime:
+    """The first moment after the UTC hour, day, ISO week or month that holds a moment."""
+    moment = moment.astimezone(UTC)
+    if granularity == "hour":
+        return moment.replace(minute=0, second=0, microsecond=0) + STEPS["hour"]
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    if granularity == "day":
+        return midnight + STEPS["day"]
+    if granularity == "week":
+        return midnight - timedelta(days=midnight.weekday()) + STEPS["week"]
+    return (midnight.replace(day=1) + STEPS["month"]).replace(day=1)
 
 
 def offsets_ahead(granularity: PartitionBy, ahead: int) -> tuple[timedelta, ...]:

@@ -6,6 +6,8 @@ from typing import get_args
 
 import click
 import sqlalchemy as sa
+from rich.console import Console
+from rich.progress import Progress
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from dblog.cli.options import Seconds, location_options
@@ -16,10 +18,14 @@ from dblog.fields import IndexProfile
 from dblog.periods import PartitionBy
 from dblog.settings import DatabaseSettings
 from dblog.store.engine import connected
+from dblog.store.indexing import change_indexes
 from dblog.store.layout import Layout, layout_of, set_partition_by
-from dblog.store.migrate import sql_script, upgrade
+from dblog.store.migrate import upgrade
 from dblog.store.names import Names
 from dblog.store.partitions import make_ahead
+from dblog.store.role_setup import set_up_roles
+from dblog.store.roles import roles_script
+from dblog.store.script import sql_script
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +43,20 @@ class Wanted:
 @click.command("init")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the SQL instead of running it.")
 @click.option(
+    "--from-revision", metavar="REVISION", help="With --sql: the revision of the tables.  [default: new tables]"
+)
+@click.option(
     "--partition-by",
     type=click.Choice(get_args(PartitionBy)),
     help="What a partition holds; where there are tables, what every new partition holds.",
 )
-@click.option("--indexes", type=click.Choice(get_args(IndexProfile)), help="The index profile of new tables.")
+@click.option(
+    "--indexes",
+    type=click.Choice(get_args(IndexProfile)),
+    help="The index profile; where there are tables, indexes are built and dropped while they are in use.",
+)
+@click.option("--roles", "with_roles", is_flag=True, help="Make the roles that own, write and read the tables, too.")
+@click.option("--login", is_flag=True, help="With --roles: let them log in themselves, instead of being groups.")
 @click.option(
     "--wait",
     type=Seconds(min=0, max=86_400),
@@ -54,16 +69,25 @@ def command(
     config_path: Path | None,
     dsn: str | None,
     as_sql: bool,
+    from_revision: str | None,
     partition_by: PartitionBy | None,
     indexes: IndexProfile | None,
+    with_roles: bool,
+    login: bool,
     wait: float,
 ) -> None:
     """Create or upgrade the tables, and make the partitions ahead."""
+    if login and not with_roles:
+        raise UsageError("--login says what the roles of --roles may do: give both")
+    if from_revision and not as_sql:
+        raise UsageError("--from-revision is for the SQL of --sql: give both")
     database = load_settings(config_path, dsn=dsn, need_database=not as_sql).database
     wanted = Wanted(partition_by, indexes)
     if as_sql:
         layout = wanted.layout(_names(database), database)
-        click.echo(sql_script(layout, database.partitions_ahead), nl=False)
+        click.echo(sql_script(layout, database.partitions_ahead, since=from_revision), nl=False)
+        if with_roles:
+            click.echo(roles_script(layout.names, login=login), nl=False)
         return
     for attempt in Retrying(
         retry=retry_if_exception_type(Unreachable), stop=stop_after_delay(wait), wait=wait_fixed(0.5), reraise=True
@@ -73,20 +97,29 @@ def command(
             layout = _adapt(connection, names, wanted)
             made = make_ahead(connection, names, database.partitions_ahead)
             _report(layout, changed=changed, made=len(made))
+            if with_roles:
+                roles = set_up_roles(connection, names, login=login)
+                click.echo(f"roles: {roles.owner} owns the tables, {roles.writer} adds to them, {roles.reader} reads")
 
 
 def _adapt(connection: sa.Connection, names: Names, wanted: Wanted) -> Layout:
-    """Bring tables that were there before to what the command line asks for, as far as that can be done."""
+    """Bring tables that were there before to what the command line asks for."""
     with connection.begin():
         layout = layout_of(connection, names)
-        if wanted.indexes not in (None, layout.indexes):
-            raise UsageError(
-                f"--indexes {wanted.indexes}: the tables are there, with the profile {layout.indexes}, which is chosen "
-                "when they are made; create or drop single indexes with SQL"
-            )
         if wanted.partition_by not in (None, layout.partition_by):
             set_partition_by(connection, names, wanted.partition_by)
+    if wanted.indexes is not None:
+        _change_indexes(connection, names, wanted.indexes)
+    with connection.begin():
         return layout_of(connection, names)
+
+
+def _change_indexes(connection: sa.Connection, names: Names, profile: IndexProfile) -> None:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("indexes", total=None)
+        for done, (step, total) in enumerate(change_indexes(connection, names, profile)):
+            progress.update(bar, completed=done, total=total, description=f"{step.action} {step.index}")
 
 
 def _report(layout: Layout, *, changed: bool, made: int) -> None:

@@ -130,6 +130,24 @@ _WITHOUT_USAGE = sa.text(
 )
 
 
+def holders(connection: sa.Connection, *tables: str) -> tuple[int, ...]:
+    """The server processes of others that hold a lock on one of the tables, or on one of their partitions."""
+    return tuple(connection.execute(_HOLDERS, {"tables": list(tables)}).scalars())
+
+
+_HOLDERS = sa.text(
+    """
+    SELECT DISTINCT pid FROM pg_locks
+    WHERE granted AND pid <> pg_backend_pid()
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND relation IN (
+          SELECT tree.relid FROM unnest(CAST(:tables AS text[])) AS named, pg_partition_tree(to_regclass(named)) AS tree
+      )
+    ORDER BY pid
+    """
+)
+
+
 def require_tables(connection: sa.Connection, names: Names) -> None:
     """Make sure that the tables are there and of the version that this release works with; ends the transaction.
 

@@ -29,5 +29,14 @@ def layout_of(connection: sa.Connection, names: Names) -> Layout:
 
 def set_partition_by(connection: sa.Connection, names: Names, partition_by: PartitionBy) -> None:
     """Let every new partition hold an hour, a day, a week or a month; those that are there stay as they are."""
+    _set(connection, names, "partition_by", partition_by)
+
+
+def set_indexes(connection: sa.Connection, names: Names, indexes: IndexProfile) -> None:
+    """Note which indexes the table has."""
+    _set(connection, names, "indexes", indexes)
+
+
+def _set(connection: sa.Connection, names: Names, name: str, value: str) -> None:
     table = settings_table(names)
-    connection.execute(sa.update(table).where(table.c.name == "partition_by").values(value=partition_by))
+    connection.execute(sa.update(table).where(table.c.name == name).values(value=value))

@@ -1,10 +1,9 @@
-"""Making, upgrading and removing the tables: Alembic without its global state, under a lock, in one transaction.
+"""Making, upgrading and removing the tables: Alembic without its global state, each step a transaction under a lock.
 
 An application may run migrations of its own in another thread, so nothing here touches `alembic.op` or
 `alembic.context`: every revision is handed the operations that it has to use.
 """
 
-import io
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -14,21 +13,29 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from psycopg import sql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
-from dblog.columns import SCHEMA_REVISION
+from dblog.columns import SCHEMA_REVISION, takes_records
 from dblog.errors import DatabaseError, NotMigrated
 from dblog.faults import sqlstate_of
 from dblog.fields import IndexProfile
-from dblog.periods import PartitionBy, offsets_ahead
-from dblog.store.engine import installed_revision, resolve_names, translate, use_utc, verbatim
+from dblog.periods import PartitionBy
+from dblog.store.engine import holders, installed_revision, resolve_names, translate, use_utc
 from dblog.store.layout import Layout
 from dblog.store.names import Names
-from dblog.store.partitions import make_ahead
+from dblog.store.partitions import is_lock_timeout, make_ahead
+
+Destination = Literal["head", "+1", "base"]
 
 OLDEST_SERVER: Final = 15_00_00
+
+ATTEMPTS: Final = 30
+"""How often a step is tried that needs a table for itself: about a minute."""
+
+HASTY_ATTEMPTS: Final = 2
+"""How often at most while records wait for it."""
 
 
 def scripts() -> Path:
@@ -38,23 +45,48 @@ def scripts() -> Path:
     return inside if inside.is_dir() else package.parent / "migrations"
 
 
-def upgrade(connection: sa.Connection, layout: Layout) -> bool:
-    """Bring the tables to this release's revision; many processes may do so at once.
+def upgrade(connection: sa.Connection, layout: Layout, *, attempts: int = ATTEMPTS) -> bool:
+    """Bring the tables to this release's revision, a revision at a time; many processes may do so at once.
+
+    A revision that needs a table for itself gives up after a second, because writers queue behind it, and is tried
+    again after a pause in which they catch up.
 
     Args:
         connection: A connection that is in no transaction.
         layout: The names, and for new tables the granularity and the index profile.
+        attempts: How often each revision is tried.
 
     Returns:
         True where something was changed, False where everything was there already.
 
     Raises:
-        DatabaseError: The server is too old, or the role may not make the tables; says which right is missing.
+        DatabaseError: The server is too old, the role may not make the tables, or others never let go of them; says
+            which right is missing, or who they are.
         NotMigrated: The tables are of a revision that this release does not know.
     """
-    names = layout.names
     with connection.begin():
         require_server(connection)
+    retrying = Retrying(
+        retry=retry_if_exception(is_lock_timeout),
+        stop=stop_after_attempt(attempts),
+        wait=wait_random(0.5, 1.5),
+        reraise=True,
+    )
+    changed = False
+    try:
+        while retrying(_take_step, connection, layout):
+            changed = True
+    except DBAPIError as error:
+        if not is_lock_timeout(error):
+            raise
+        raise DatabaseError(_busy(connection, layout.names)) from None
+    return changed
+
+
+def _take_step(connection: sa.Connection, layout: Layout) -> bool:
+    """Upgrade by one revision, wholly or not at all; False where there is nothing to do."""
+    names = layout.names
+    with connection.begin():
         if installed_revision(connection, names) == SCHEMA_REVISION:
             return False
         lock(connection, names.lock)
@@ -64,7 +96,7 @@ def upgrade(connection: sa.Connection, layout: Layout) -> bool:
         require_schema(connection, names)
         try:
             with connection.begin_nested():
-                _run(connection, layout, "head", found)
+                _run(connection, layout, "+1", found)
         except DBAPIError as error:
             if sqlstate_of(error) != "42501":
                 raise
@@ -97,7 +129,9 @@ def prepare(
 ) -> None:
     """Make or upgrade the tables and the partitions ahead, on a connection that serves nothing else meanwhile.
 
-    The connection must be in no transaction. It is left open and in autocommit mode; after an error, close it.
+    Tables of an older revision that takes records as well stay as they are where they cannot be upgraded within
+    seconds: the next connection, or `dblog init`, tries again. The connection must be in no transaction. It is left
+    open and in autocommit mode; after an error, close it.
 
     Raises:
         Unreachable: The connection was lost.
@@ -111,50 +145,27 @@ def prepare(
         connection.autocommit = False
         with engine.connect() as wrapped:
             names = resolve_names(wrapped, schema, table_prefix)
-            upgrade(wrapped, Layout(names, partition_by, indexes))
+            _upgrade_soon(wrapped, Layout(names, partition_by, indexes))
             make_ahead(wrapped, names, partitions_ahead)
         connection.autocommit = True
     except (DBAPIError, psycopg.Error) as error:
         raise translate(error, "the tables cannot be prepared") from None
 
 
-def sql_script(layout: Layout, partitions_ahead: int) -> str:
-    """The SQL that does the work of `upgrade` on an empty database, for whoever may run it."""
-    names = layout.names
-    out = io.StringIO()
-    context = MigrationContext.configure(
-        dialect_name="postgresql",
-        dialect_opts={"paramstyle": "named"},
-        opts={**context_options(layout, "head"), "as_sql": True, "literal_binds": True, "output_buffer": out},
-    )
-    operations = Operations(context)
-    with context.begin_transaction():
-        if names.schema != "public":
-            operations.execute(sa.schema.CreateSchema(names.schema, if_not_exists=True))
-        context.run_migrations(operations=operations)
-        for offset in offsets_ahead(layout.partition_by, partitions_ahead):
-            hours = int(offset.total_seconds() // 3600)
-            call = f"SELECT {names.qualified(names.make_partition)}(now() + interval '{hours} hours')"
-            operations.execute(verbatim(call))
-    return out.getvalue() + _grants(names)
+def _upgrade_soon(connection: sa.Connection, layout: Layout) -> None:
+    try:
+        upgrade(connection, layout, attempts=HASTY_ATTEMPTS)
+    except DatabaseError:
+        with connection.begin():
+            found = installed_revision(connection, layout.names)
+        if found is None or found > SCHEMA_REVISION or not takes_records(found, oldest_writer=None):
+            raise
 
 
-def _grants(names: Names) -> str:
-    schema = sql.Identifier(names.schema).as_string(None)
-    tables = f"{names.qualified(names.logs)}, {names.qualified(names.batches)}"
-    return f"""
--- The rights of a role that only writes and of one that only reads; put your roles in:
--- GRANT USAGE ON SCHEMA {schema} TO writer, reader;
--- GRANT INSERT ON {tables} TO writer;
--- GRANT EXECUTE ON FUNCTION {names.qualified(names.make_partition)}(timestamptz) TO writer;
--- GRANT SELECT ON {tables} TO reader;
-"""
-
-
-def context_options(layout: Layout, destination: Literal["head", "base"]) -> dict[str, Any]:
+def context_options(layout: Layout, destination: Destination) -> dict[str, Any]:
     """What Alembic and the revisions have to be told about an installation and where it is to go."""
     script = ScriptDirectory(scripts())
-    steps = script._upgrade_revs if destination == "head" else script._downgrade_revs
+    steps = script._downgrade_revs if destination == "base" else script._upgrade_revs
     return {
         "dblog": layout,
         "version_table": layout.names.version_table,
@@ -202,7 +213,7 @@ def drop_version_table(connection: sa.Connection, names: Names) -> None:
     sa.Table(names.version_table, sa.MetaData(schema=names.schema)).drop(connection, checkfirst=True)
 
 
-def _run(connection: sa.Connection, layout: Layout, destination: Literal["head", "base"], found: str | None) -> None:
+def _run(connection: sa.Connection, layout: Layout, destination: Destination, found: str | None) -> None:
     options = context_options(layout, destination)
     try:
         options["script"].get_revisions(found or ())
@@ -219,6 +230,16 @@ def _run(connection: sa.Connection, layout: Layout, destination: Literal["head",
 def _exists(connection: sa.Connection, schema: str) -> bool:
     found = sa.text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)")
     return bool(connection.scalar(found, {"schema": schema}))
+
+
+def _busy(connection: sa.Connection, names: Names) -> str:
+    tables = (names.qualified(names.logs), names.qualified(names.batches))
+    with connection.begin():
+        pids = ", ".join(map(str, holders(connection, *tables)))
+    return (
+        f"the tables {names.prefix}_* in the schema {names.schema} cannot be upgraded while others use them without a "
+        f"pause (server processes: {pids or 'gone by now'}): run `dblog init` again when their transactions are over"
+    )
 
 
 def _refused(connection: sa.Connection, names: Names, right: str) -> str:

@@ -1,6 +1,6 @@
 """Partitions: which there are, which are due, and making them without ever blocking a writer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from dblog.errors import DatabaseError
 from dblog.faults import sqlstate_of
-from dblog.periods import PartitionBy, offsets_ahead
+from dblog.periods import PartitionBy, end_of, offsets_ahead
 from dblog.store.engine import verbatim
 from dblog.store.layout import layout_of
 from dblog.store.names import Names, Table
@@ -37,6 +38,8 @@ class Partition:
     """The planner's estimate; 0 before the first ANALYZE."""
     size: int
     """Bytes on disk, with indexes."""
+    settled: bool = False
+    """True where it got what closed data deserves, and nothing was added or removed since."""
 
     def holds(self, moment: datetime) -> bool:
         """Whether a row of this moment belongs here."""
@@ -48,14 +51,37 @@ class Partition:
 def plan_ahead(
     existing: Iterable[Partition], now: datetime, granularity: PartitionBy, ahead: int
 ) -> tuple[datetime, ...]:
-    """The moments for which a partition of the records or of the ledger is missing."""
+    """A moment in each partition of the records or of the ledger that is missing from now to the last period ahead.
+
+    Whatever the granularity was before, no gap is left, because each new partition begins and ends where others do.
+    """
     known = tuple(existing)
-    moments = (now + offset for offset in offsets_ahead(granularity, ahead))
+    until = now + max(offsets_ahead(granularity, ahead))
+    days: PartitionBy = "day"  # what a partition of the ledger holds, however long those of the records are
+    ledger_until = min(until, now + max(offsets_ahead(days, ahead)))
     return tuple(
-        moment
-        for moment in moments
-        if not all(any(part.table == table and part.holds(moment) for part in known) for table in ("logs", "batches"))
+        sorted(
+            {
+                *_gaps([part for part in known if part.table == "logs"], granularity, now, until),
+                *_gaps([part for part in known if part.table == "batches"], days, now, ledger_until),
+            }
+        )
     )
+
+
+def _gaps(
+    partitions: list[Partition], granularity: PartitionBy, moment: datetime, until: datetime
+) -> Iterator[datetime]:
+    while moment <= until:
+        holder = next((part for part in partitions if part.holds(moment)), None)
+        if holder is None:
+            yield moment
+            starts = (part.start for part in partitions if part.start is not None and part.start > moment)
+            moment = min([end_of(granularity, moment), *starts])
+        elif holder.end is None:
+            return
+        else:
+            moment = holder.end
 
 
 def list_partitions(connection: sa.Connection, names: Names) -> tuple[Partition, ...]:
@@ -72,13 +98,17 @@ _PARTITIONS = sa.text(
            substring(bound FROM 'FROM [(]''([^'']+)''')\:\:timestamptz AS start,
            substring(bound FROM 'TO [(]''([^'']+)''')\:\:timestamptz AS end,
            bound = 'DEFAULT' AS default,
-           coalesce(starts_with(obj_description(c.oid, 'pg_class'), 'dblog partition of '), false) AS ours,
+           coalesce(starts_with(comment, 'dblog partition of '), false) AND c.relnamespace = o.relnamespace AS ours,
            i.inhdetachpending AS detaching,
            greatest(c.reltuples, 0)\:\:bigint AS rows,
-           pg_total_relation_size(c.oid) AS size
+           pg_total_relation_size(c.oid) AS size,
+           coalesce(right(comment, 8) = ', frozen', false)
+             AND pg_stat_get_ins_since_vacuum(c.oid) = 0 AND pg_stat_get_dead_tuples(c.oid) = 0 AS settled
     FROM (VALUES ('logs', to_regclass(:logs)), ('batches', to_regclass(:batches))) AS p (kind, parent)
     JOIN pg_inherits i ON i.inhparent = p.parent
     JOIN pg_class c ON c.oid = i.inhrelid
+    JOIN pg_class o ON o.oid = i.inhparent
+    CROSS JOIN obj_description(c.oid, 'pg_class') AS comment
     CROSS JOIN pg_get_expr(c.relpartbound, c.oid) AS bound
     ORDER BY p.kind DESC, start NULLS FIRST
     """
@@ -94,10 +124,15 @@ def server_now(connection: sa.Connection) -> datetime:
 def make_ahead(connection: sa.Connection, names: Names, ahead: int) -> tuple[str, ...]:
     """Make the missing partitions of the next `ahead` periods, each in its own transaction.
 
-    Waits for locks of others in short turns, so that no writer ever queues behind it.
+    Waits for locks of others in short turns, so that no writer ever queues behind it. One that cannot be made does not
+    keep the others from being made.
 
     Returns:
         The names of the partitions of the records for which something was made.
+
+    Raises:
+        DatabaseError: A DEFAULT partition has rows for one of them.
+        sqlalchemy.exc.DBAPIError: PostgreSQL refused one of them for another reason.
     """
     with connection.begin():
         missing = plan_ahead(
@@ -106,12 +141,27 @@ def make_ahead(connection: sa.Connection, names: Names, ahead: int) -> tuple[str
             layout_of(connection, names).partition_by,
             ahead,
         )
-    made = (make_partition(connection, names, moment) for moment in missing)
-    return tuple(dict.fromkeys(made))
+    made: dict[str, None] = {}
+    problems: list[Exception] = []
+    for moment in missing:
+        try:
+            made[make_partition(connection, names, moment)] = None
+        except (DBAPIError, DatabaseError) as error:
+            problems.append(error)
+            if connection.invalidated:
+                break
+    if problems:
+        raise problems[0]
+    return tuple(made)
 
 
 def make_partition(connection: sa.Connection, names: Names, moment: datetime) -> str:
-    """Make the partitions that hold a moment where they are missing; returns the name of the one for the records."""
+    """Make the partitions that hold a moment where they are missing; returns the name of the one for the records.
+
+    Raises:
+        DatabaseError: A DEFAULT partition has rows for it.
+        sqlalchemy.exc.DBAPIError: PostgreSQL refused it for another reason.
+    """
     at = moment.astimezone(UTC).isoformat()
     statement = verbatim(f"SELECT {names.qualified(names.make_partition)}('{at}')")
     retrying = Retrying(
@@ -120,12 +170,26 @@ def make_partition(connection: sa.Connection, names: Names, moment: datetime) ->
         wait=wait_random_exponential(multiplier=0.1, max=1),
         reraise=True,
     )
-    return retrying(_call, connection, statement)
+    try:
+        return retrying(_call, connection, statement)
+    except DBAPIError as error:
+        if sqlstate_of(error) != "23514":
+            raise
+        raise DatabaseError(_obstructed(connection, names, at)) from None
 
 
 def _call(connection: sa.Connection, statement: sa.TextClause) -> str:
     with connection.begin():
         return str(connection.execute(statement).scalar_one())
+
+
+def _obstructed(connection: sa.Connection, names: Names, at: str) -> str:
+    with connection.begin():
+        defaults = [part.name for part in list_partitions(connection, names) if part.default]
+    return (
+        f"no partition can be made for {at}: the default partition {' or '.join(defaults)}, which dblog did not make, "
+        "has rows of that time; detach it, and insert its rows again"
+    )
 
 
 def is_lock_timeout(error: BaseException) -> bool:

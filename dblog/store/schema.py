@@ -1,6 +1,5 @@
 """The tables as SQLAlchemy Core metadata, built from the list of columns on which the writing side stands, too."""
 
-import logging
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -20,15 +19,31 @@ SORTED_BY_BYTES: Final = frozenset({"level", "logger_name", "service", "hostname
 
 INDEXES: Final[dict[IndexProfile, dict[str, tuple[str, ...]]]] = {
     "minimal": {},
-    "standard": {"by_logger": ("logger_name", "timestamp"), "warnings": ("timestamp",)},
+    "standard": {
+        "by_logger": ("logger_name", "timestamp"),
+        "warnings": ("timestamp", "level_no"),
+        "warnings_by_logger": ("logger_name", "timestamp", "level_no"),
+        "by_trace": ("trace_id",),
+    },
     "full": {
         "by_level": ("level", "timestamp"),
         "by_logger": ("logger_name", "timestamp"),
         "by_host": ("hostname", "timestamp"),
         "by_time_level_logger": ("timestamp", "level", "logger_name"),
+        "warnings": ("timestamp", "level_no"),
+        "warnings_by_logger": ("logger_name", "timestamp", "level_no"),
+        "by_trace": ("trace_id",),
     },
 }
-"""The indexes of each profile; the primary key, which every profile has, serves newest first."""
+"""The indexes of each profile; the primary key, which every profile has, serves newest first and, with the level that
+it includes, counts by time and level."""
+
+PARTIAL: Final = {
+    "warnings": "level_no >= 30",
+    "warnings_by_logger": "level_no >= 30",
+    "by_trace": "trace_id IS NOT NULL",
+}
+"""Which rows are in an index that has not all of them."""
 
 
 class Xid8(sa.types.UserDefinedType[str]):
@@ -57,7 +72,7 @@ _TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
 }
 
 
-_FILLED_IN: Final = {"created_at": "now()", "xact_id": "pg_current_xact_id()"}
+_FILLED_IN: Final = {"created_at": "now()", "xact_id": "pg_current_xact_id()", "rows_removed": "0"}
 """What the server puts into columns that no writer names; `id` is an identity."""
 
 
@@ -90,12 +105,12 @@ def _add_logs(metadata: sa.MetaData, names: Names, indexes: IndexProfile) -> sa.
         names.logs,
         metadata,
         *(_column(column) for column in (*columns.LOG_COLUMNS, *columns.SERVER_COLUMNS)),
-        sa.PrimaryKeyConstraint("timestamp", "id", name=f"{names.logs}_pkey"),
+        sa.PrimaryKeyConstraint("timestamp", "id", name=f"{names.logs}_pkey", postgresql_include=["level"]),
         comment=LOGS_COMMENT,
         postgresql_partition_by='RANGE ("timestamp")',
     )
     for suffix, keys in INDEXES[indexes].items():
-        where = table.c.level_no >= logging.WARNING if suffix == "warnings" else None
+        where = sa.text(PARTIAL[suffix]) if suffix in PARTIAL else None
         sa.Index(f"{names.logs}_{suffix}", *(table.c[key] for key in keys), postgresql_where=where)
     return table
 

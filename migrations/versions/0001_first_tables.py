@@ -34,13 +34,26 @@ class Xid8(sa.types.UserDefinedType[str]):
 
 INDEXES = {
     "minimal": {},
-    "standard": {"by_logger": ["logger_name", "timestamp"], "warnings": ["timestamp"]},
+    "standard": {
+        "by_logger": ["logger_name", "timestamp"],
+        "warnings": ["timestamp", "level_no"],
+        "warnings_by_logger": ["logger_name", "timestamp", "level_no"],
+        "by_trace": ["trace_id"],
+    },
     "full": {
         "by_level": ["level", "timestamp"],
         "by_logger": ["logger_name", "timestamp"],
         "by_host": ["hostname", "timestamp"],
         "by_time_level_logger": ["timestamp", "level", "logger_name"],
+        "warnings": ["timestamp", "level_no"],
+        "warnings_by_logger": ["logger_name", "timestamp", "level_no"],
+        "by_trace": ["trace_id"],
     },
+}
+PARTIAL = {
+    "warnings": "level_no >= 30",
+    "warnings_by_logger": "level_no >= 30",
+    "by_trace": "trace_id IS NOT NULL",
 }
 
 # The bounds in the catalogue, never the names, say what a partition holds. ATTACH lets writers and readers pass, where
@@ -177,13 +190,13 @@ def _create_logs(operations: Operations, names: Any, indexes: str) -> None:
         _column("message", sa.Text(), "The message, with its arguments merged in"),
         _column("id", sa.BigInteger(), "Counts the rows in the order of their arrival", sa.Identity(always=False)),
         _column("created_at", moment, "When the row was inserted, by the clock of the server", default="now()"),
-        sa.PrimaryKeyConstraint("timestamp", "id", name=f"{names.logs}_pkey"),
+        sa.PrimaryKeyConstraint("timestamp", "id", name=f"{names.logs}_pkey", postgresql_include=["level"]),
         schema=names.schema,
         comment="Log records, one row each, partitioned by timestamp",
         postgresql_partition_by='RANGE ("timestamp")',
     )
     for suffix, keys in INDEXES[indexes].items():
-        where = sa.text("level_no >= 30") if suffix == "warnings" else None
+        where = sa.text(PARTIAL[suffix]) if suffix in PARTIAL else None
         operations.create_index(f"{names.logs}_{suffix}", names.logs, keys, schema=names.schema, postgresql_where=where)
 
 

@@ -21,7 +21,7 @@ def test_alembic_upgrades_checks_and_removes(empty_database: Database, where: tu
     """`alembic upgrade head` makes what `alembic check` finds complete, and `downgrade base` leaves nothing of it."""
     alembic(empty_database, *where, "upgrade", "head")
     assert "No new upgrade operations detected" in alembic(empty_database, *where, "check")
-    assert "0001 (head)" in alembic(empty_database, *where, "current")
+    assert "0002 (head)" in alembic(empty_database, *where, "current")
     alembic(empty_database, *where, "downgrade", "base")
     with empty_database.connect() as connection:
         left = connection.execute(

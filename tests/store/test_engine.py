@@ -58,7 +58,11 @@ def test_the_tables_can_be_queried_through_their_descriptions(database: Database
         for table in (logs_table(names), batches_table(names)):
             assert connection.execute(sa.select(table)).all() == []
         stored = connection.execute(sa.select(settings_table(names))).all()
-    assert set(map(tuple, stored)) == {("partition_by", "day"), ("indexes", "standard")}
+    assert set(map(tuple, stored)) == {
+        ("partition_by", "day"),
+        ("indexes", "standard"),
+        ("oldest_writer", "0001"),
+    }
 
 
 def test_missing_tables_are_named(empty_database: Database) -> None:

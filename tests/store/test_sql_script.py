@@ -13,9 +13,10 @@ from dblog.binaries import find_binaries
 from dblog.periods import PartitionBy
 from dblog.store.engine import connected, require_tables
 from dblog.store.layout import Layout
-from dblog.store.migrate import prepare, sql_script
+from dblog.store.migrate import prepare
 from dblog.store.names import Names
 from dblog.store.partitions import list_partitions
+from dblog.store.script import sql_script
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = """
@@ -116,7 +117,7 @@ def test_the_alembic_command_does_what_init_does(empty_database: Database) -> No
     with connected(settings) as (connection, names):
         require_tables(connection, names)
         assert len(list_partitions(connection, names)) == 16
-    assert "0001 (head)" in alembic(empty_database, *place, "current")
+    assert "0002 (head)" in alembic(empty_database, *place, "current")
     assert "No new upgrade operations detected" in alembic(empty_database, *place, "check")
     alembic(empty_database, *place, "downgrade", "base")
     with empty_database.connect() as connection:
