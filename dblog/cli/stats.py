@@ -19,7 +19,13 @@ from dblog.store.partitions import Partition
 @with_settings
 @with_selection
 @with_output(["table", "json"])
-@click.option("--top", type=click.IntRange(1, 1_000_000), default=10, show_default=True, help="The busiest N loggers.")
+@click.option(
+    "--top",
+    type=click.IntRange(0, 1_000_000),
+    default=10,
+    show_default=True,
+    help="The busiest N loggers; 0: do not count them.",
+)
 def command(settings: Settings, term: Filter, window: Window, timeout: float, style: Style, top: int) -> None:
     """Count the records that match FILTER (see `dblog query --help`) by level, logger and hour.
 

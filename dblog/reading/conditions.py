@@ -1,6 +1,8 @@
 """From a filter to a condition on `{prefix}_logs`; all values become parameters, only `*` is a wildcard."""
 
+import json
 import operator
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +20,7 @@ from dblog.reading.terms import (
     Phrase,
     Value,
     is_number,
+    is_whole_number,
     level_number,
 )
 
@@ -97,10 +100,36 @@ def _equal_in_extra(column: sa.ColumnElement[Any], path: tuple[str, ...], value:
     found = _in_extra(column, path)
     if value.any:
         return found.is_not(None)
-    text = _same(_as_text(found), value)
-    if value.quoted or not is_number(value.text):
-        return text
-    return sa.or_(text, _as_number(found) == _decimal(value.text))
+    equal = _same(_as_text(found), value)
+    if not value.quoted and is_number(value.text):
+        equal = sa.or_(equal, _as_number(found) == _decimal(value.text))
+    contained = _contained(column, path, value)
+    return equal if contained is None else sa.and_(contained, equal)
+
+
+def _contained(column: sa.ColumnElement[Any], path: tuple[str, ...], value: Value) -> Condition | None:
+    """What is true of every equal value and soon answered: PostgreSQL has statistics about it, and may have an index.
+
+    None where there is no such condition: for wildcards, for arrays, whose elements `#>` finds by their number, and for
+    values that may be arrays or objects.
+    """
+    by_number = any(is_whole_number(key) for key in path)
+    if value.wild or by_number or value.text[:1] in ("[", "{"):
+        return None
+    leaves = [json.dumps(value.text)]
+    if is_number(value.text):
+        leaves.append(f"{Decimal(value.text):f}")
+    elif value.text in ("true", "false"):
+        leaves.append(value.text)
+    documents = (_nested(keys, leaf) for keys in sorted({path, (".".join(path),)}) for leaf in leaves)
+    return sa.or_(*(column.contains(sa.cast(sa.literal(document, sa.Text()), column.type)) for document in documents))
+
+
+def _nested(keys: Sequence[str], leaf: str) -> str:
+    """A JSON object with one value, below those keys."""
+    for key in reversed(keys):
+        leaf = f"{{{json.dumps(key)}: {leaf}}}"
+    return leaf
 
 
 def _in_extra(column: sa.ColumnElement[Any], path: tuple[str, ...]) -> sa.ColumnElement[Any]:

@@ -21,7 +21,7 @@ from tenacity import Retrying, retry_if_exception_type, wait_exponential
 
 from dblog.errors import DatabaseError, Unreachable
 from dblog.reading.conditions import condition
-from dblog.reading.query import CHUNK, Query, Record
+from dblog.reading.query import CHUNK, Query, Record, records
 from dblog.settings import DatabaseSettings
 from dblog.store.engine import reading
 from dblog.store.names import Names
@@ -76,7 +76,7 @@ class Follower:
             if connection.scalar(sa.select(sa.func.pg_is_in_recovery())):
                 raise DatabaseError("a standby cannot be followed: connect to the primary, or leave out --follow")
             snapshot = str(connection.scalar(sa.select(_snapshot_now())))
-            last = connection.execute(self._query.select(logs)).mappings().all() if self._query.limit else []
+            last = list(records(connection, logs, self._query)) if self._query.limit else []
         self._snapshot = snapshot
         return last
 

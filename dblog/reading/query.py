@@ -1,13 +1,14 @@
 """The newest records that match a filter, within a window of time that prunes partitions."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from dblog.reading.conditions import condition
+from dblog.reading.stretches import stretches
 from dblog.reading.terms import Filter
 from dblog.reading.window import Window
 
@@ -44,9 +45,26 @@ class Query:
 
 
 def records(connection: sa.Connection, logs: sa.Table, query: Query) -> Iterator[Record]:
-    """The records, oldest first, streamed from the server `CHUNK` rows at a time."""
-    with connection.execution_options(yield_per=CHUNK).execute(query.select(logs)) as result:
+    """The records, oldest first.
+
+    Up to `CHUNK` of the newest are looked for from the end of the window backwards, in no more partitions than need be.
+    More are streamed from the server, `CHUNK` rows at a time.
+    """
+    if 0 < query.limit <= CHUNK:
+        yield from _latest(connection, logs, query)
+        return
+    with connection.execute(query.select(logs), execution_options={"yield_per": CHUNK}) as result:
         yield from result.mappings()
+
+
+def _latest(connection: sa.Connection, logs: sa.Table, query: Query) -> list[Record]:
+    found: list[Record] = []
+    for window in stretches(query.window, datetime.now(UTC)):
+        part = replace(query, window=window, limit=query.limit - len(found))
+        found[:0] = connection.execute(part.select(logs)).mappings()
+        if len(found) >= query.limit:
+            break
+    return found
 
 
 def newest(connection: sa.Connection, logs: sa.Table) -> datetime | None:

@@ -49,6 +49,21 @@ def test_a_filter_and_top_narrow_the_figures(database: Database) -> None:
     assert found.loggers == (("b", 2), ("c", 2))
 
 
+def test_loggers_need_not_be_counted(database: Database) -> None:
+    """With a top of 0 no logger is named, and everything else is counted all the same."""
+    with database.connect() as connection:
+        insert(connection, {}, ERROR)
+    found = summary(database, top=0)
+    assert (found.records, found.loggers) == (2, ())
+
+
+def test_levels_are_ordered_by_their_numbers(database: Database) -> None:
+    """The gravest level comes first, also where its name says nothing about it."""
+    with database.connect() as connection:
+        insert(connection, {"level": "AUDIT", "level_no": 35}, {"level": "ZERO", "level_no": 1}, {}, ERROR)
+    assert [name for name, _ in summary(database).levels] == ["ERROR", "AUDIT", "INFO", "ZERO"]
+
+
 def test_an_empty_window_has_no_figures(database: Database) -> None:
     """Where nothing matches, there are no levels, loggers or hours."""
     assert summary(database) == Summary((), (), ())
