@@ -90,6 +90,8 @@ MASK_KEYS: Final = (
 RETENTION_DAYS: Final = 365
 """Days that a row is kept."""
 
+LONGEST_RETENTION_DAYS: Final = 36_500
+
 LEDGER_KEEP_DAYS: Final = 30
 """Days that the ledger remembers a batch. A batch that waits longer could be stored twice, if it was stored before."""
 

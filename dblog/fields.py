@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,13 +13,17 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StrictInt,
     StringConstraints,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
 )
 
 from dblog import spooldir
 from dblog.copytext import is_storable
+from dblog.defaults import LONGEST_RETENTION_DAYS
 
 
 def _level(value: object) -> int:
@@ -72,6 +77,14 @@ def _spool_dir(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
+def _each_once(value: object, make: ValidatorFunctionWrapHandler) -> object:
+    """Refuse a level that is named twice, by its name and by its number, for one of the two would win silently."""
+    made: dict[int, int] = make(value)
+    if isinstance(value, Mapping) and len(made) < len(value):
+        raise ValueError("must name each level once")
+    return made
+
+
 def _dsn(value: SecretStr) -> SecretStr:
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
@@ -92,6 +105,9 @@ SchemaName = Annotated[str, AfterValidator(_schema_name)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(_text)]
 TextFormat = Annotated[Text, AfterValidator(_text_format)]
+Days = Annotated[StrictInt, Field(ge=1, le=LONGEST_RETENTION_DAYS)]
+DaysByLevel = Annotated[dict[Level, Days], WrapValidator(_each_once)]
+DaysByLogger = dict[Text, Days]
 Overflow = Literal["spool", "block", "drop"]
 Durability = Literal["memory", "journal"]
 SpoolDir = Annotated[str, StringConstraints(min_length=1), AfterValidator(_text), BeforeValidator(_spool_dir)]

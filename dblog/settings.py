@@ -11,6 +11,8 @@ from pydantic import ByteSize, Field, SecretStr, model_validator
 
 from dblog import defaults, spooldir
 from dblog.fields import (
+    DaysByLevel,
+    DaysByLogger,
     Dsn,
     Durability,
     Fsync,
@@ -87,11 +89,26 @@ class ConsoleSettings(Section):
     stream: Literal["stderr", "stdout"] = "stderr"
 
 
-class DatabaseLogSettings(DeliverySettings):
-    """`logging.database`: what goes to the database, and for how long it stays."""
+class RetentionSettings(Section):
+    """`logging.database.retention`: what is kept for another number of days than `retention_days`."""
+
+    levels: DaysByLevel = Field(default_factory=dict)
+    loggers: DaysByLogger = Field(default_factory=dict)
+
+
+class KeepingSettings(Section):
+    """For how long records stay, and who sees to it; the handler itself takes nothing of this."""
 
     enabled: bool = True
-    retention_days: int = Field(default=defaults.RETENTION_DAYS, ge=1, le=36_500)
+    retention_days: int = Field(default=defaults.RETENTION_DAYS, ge=1, le=defaults.LONGEST_RETENTION_DAYS)
+    retention: RetentionSettings = RetentionSettings()
+    max_bytes: ByteSize | None = Field(default=None, ge=1)
+    archive: Text | None = None
+    maintain_every: Seconds | None = None
+
+
+class DatabaseLogSettings(DeliverySettings, KeepingSettings):
+    """`logging.database`: what goes to the database, and for how long it stays."""
 
 
 class LoggingSettings(Section):
@@ -145,7 +162,7 @@ class Settings(Section):
 
     def handler_settings(self) -> HandlerSettings:
         """What the database handler takes of these settings."""
-        chosen = self.logging.database.model_dump(exclude={"enabled", "retention_days"})
+        chosen = self.logging.database.model_dump(exclude=set(KeepingSettings.model_fields))
         tables = self.database.model_dump(include=set(TableSettings.model_fields))
         return HandlerSettings(
             dsn=SecretStr(self.database.conninfo()), service=self.logging.service, **chosen, **tables

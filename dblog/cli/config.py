@@ -97,8 +97,10 @@ def _plain(name: str, value: object) -> object:
             return f"{value:04o}"
         case time():
             return value.isoformat()
-        case dict():
+        case dict() if name == "components":
             return {key: _level_name(level) for key, level in value.items()}
+        case dict() if name == "levels":
+            return {_level_name(level): days for level, days in value.items()}
         case tuple():
             return list(value)
         case Path():

@@ -36,7 +36,7 @@ class Fault:
 
     batch_seq: int
     expected: int
-    """Rows by the ledger."""
+    """Rows by the ledger, without those that the retention deleted."""
     found: int
     """Rows in the table."""
 

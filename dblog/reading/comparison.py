@@ -13,6 +13,7 @@ from dblog.store.names import Names
 def compose(template: str, names: Names, writer: UUID | None, spans: Sequence[Window] = ()) -> sa.TextClause:
     """Fill in the tables, the stretches of time to read and, where only one writer is looked at, that writer."""
     tables = {"logs": names.qualified(names.logs), "batches": names.qualified(names.batches)}
+    tables["settings"] = names.qualified(names.settings)
     quoted = {name: table.replace(":", "\\:") for name, table in tables.items()}
     within = " OR ".join(f'"timestamp" BETWEEN :since_{number} AND :until_{number}' for number in range(len(spans)))
     only = "writer_id = :writer" if writer is not None else "true"
@@ -38,26 +39,33 @@ SPANS: Final = """
 """
 
 # `found` and `ledger` are by batch, of the window or of what was found; `history` is by writer and of all its batches.
+# Of a batch, as many rows are expected as were stored and not deleted on purpose. Of days that were restored from an
+# archive, more may be there again, and those of batches that the ledger does not know.
 ACCOUNTS: Final = """
-    WITH found AS (
-        SELECT writer_id, batch_seq, count(*) AS rows, max("timestamp") AS newest
+    WITH restored AS (
+        SELECT CAST(substr(name, 10) AS date) AS day FROM {settings} WHERE starts_with(name, 'restored ')
+    ), found AS (
+        SELECT writer_id, batch_seq, count(*) AS rows, max("timestamp") AS newest,
+               CAST(min("timestamp") AT TIME ZONE 'UTC' AS date) IN (SELECT day FROM restored)
+               OR CAST(max("timestamp") AT TIME ZONE 'UTC' AS date) IN (SELECT day FROM restored) AS came_back
         FROM {logs} WHERE ({within}) AND {only}
         GROUP BY writer_id, batch_seq
     ), ledger AS (
-        SELECT writer_id, batch_seq, count(*) AS times, max(rows_stored) AS stored, max(rows_rejected) AS refused,
+        SELECT writer_id, batch_seq, count(*) AS times, max(rows_stored) AS stored, max(rows_removed) AS removed,
+               max(rows_stored - rows_removed) AS expected, max(rows_rejected) AS refused,
                min(time_from) AS time_from, bool_or(created_at >= :since AND created_at < :until) AS inside
         FROM {batches} LEFT JOIN found USING (writer_id, batch_seq)
         WHERE (created_at >= :since AND created_at < :until OR found.rows > 0) AND {only}
         GROUP BY writer_id, batch_seq
     ), compared AS (
-        SELECT writer_id, batch_seq, stored, refused, inside,
-               coalesce(rows, 0) AS rows, coalesce(stored, 0) AS expected,
-               abs(coalesce(rows, 0) - coalesce(stored, 0)) AS apart,
-               CASE WHEN times IS NULL AND newest < CAST(:forgotten AS timestamptz) THEN 'forgotten'
+        SELECT writer_id, batch_seq, stored, removed, refused, inside,
+               coalesce(rows, 0) AS rows, coalesce(expected, 0) AS expected,
+               abs(coalesce(rows, 0) - coalesce(expected, 0)) AS apart,
+               CASE WHEN times IS NULL AND (came_back OR newest < CAST(:forgotten AS timestamptz)) THEN 'forgotten'
                     WHEN times IS NULL THEN 'unknown'
                     WHEN NOT inside THEN 'outside'
-                    WHEN times > 1 OR rows > stored THEN 'doubled'
-                    WHEN coalesce(rows, 0) = stored THEN 'equal'
+                    WHEN times > 1 OR rows > CASE WHEN came_back THEN stored ELSE expected END THEN 'doubled'
+                    WHEN coalesce(rows, 0) >= expected THEN 'equal'
                     WHEN time_from < CAST(:pruned AS timestamptz) THEN 'pruned'
                     ELSE 'missing' END AS verdict
         FROM ledger FULL JOIN found USING (writer_id, batch_seq)
@@ -78,7 +86,8 @@ ACCOUNTS: Final = """
         SELECT writer_id, count(*) FILTER (WHERE inside) AS batches,
                coalesce(sum(stored) FILTER (WHERE inside), 0) AS ledger_rows,
                CAST(coalesce(sum(rows) FILTER (WHERE inside), 0) AS bigint) AS table_rows,
-               CAST(coalesce(sum(apart) FILTER (WHERE verdict = 'pruned'), 0) AS bigint) AS pruned_rows,
+               CAST(coalesce(sum(removed) FILTER (WHERE inside), 0) AS bigint)
+                   + CAST(coalesce(sum(apart) FILTER (WHERE verdict = 'pruned'), 0) AS bigint) AS pruned_rows,
                coalesce(sum(refused) FILTER (WHERE inside), 0) AS refused_rows
         FROM compared GROUP BY writer_id
         HAVING bool_or(inside OR verdict = 'unknown')

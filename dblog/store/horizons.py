@@ -1,5 +1,9 @@
-"""What the retention has removed on purpose, as the database itself remembers it: nobody need take it for a loss."""
+"""What the retention has to remember, in the settings of the database: what it removed on purpose, and what may stay.
 
+Nobody need take what it removed for a loss, and nothing has to be looked for twice.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -11,6 +15,9 @@ from dblog.store.names import Names, Table
 from dblog.store.schema import settings_table
 
 _SETTINGS: Final[dict[Table, str]] = {"logs": "pruned_before", "batches": "ledger_pruned_before"}
+_SEEN: Final = "retention_seen"
+_HOLD: Final = "hold "
+_THINNED: Final = "thinned "
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +54,50 @@ def record_horizon(connection: sa.Connection, names: Names, table: Table, end: d
             where=sa.cast(settings.c.value, moment) < sa.cast(new.excluded.value, moment),
         )
     )
+
+
+def last_seen(connection: sa.Connection, names: Names) -> datetime | None:
+    """When the retention ran last, by the clock of the server; None where it never did."""
+    table = settings_table(names)
+    found = connection.scalar(sa.select(table.c.value).where(table.c.name == _SEEN))
+    return None if found is None else datetime.fromisoformat(found)
+
+
+def record_seen(connection: sa.Connection, names: Names, now: datetime) -> None:
+    """Note that the retention ran, and that it believed the clock."""
+    _put(connection, names, _SEEN, now.astimezone(UTC).isoformat())
+
+
+def holds_of(connection: sa.Connection, names: Names) -> dict[str, datetime]:
+    """The partitions that the retention leaves alone, each with the moment until which it does."""
+    return {name: datetime.fromisoformat(value) for name, value in _with_prefix(connection, names, _HOLD).items()}
+
+
+def thinned_of(connection: sa.Connection, names: Names) -> dict[str, str]:
+    """What was noted of the partitions from which rows were deleted, or would have been."""
+    return _with_prefix(connection, names, _THINNED)
+
+
+def record_thinned(connection: sa.Connection, names: Names, partition: str, state: str) -> None:
+    """Note the state in which a partition has nothing to delete."""
+    _put(connection, names, _THINNED + partition, state)
+
+
+def forget_others(connection: sa.Connection, names: Names, partitions: Collection[str], now: datetime) -> None:
+    """Remove the holds that are over, and the notes about partitions that are not there any more."""
+    over = [_HOLD + name for name, until in holds_of(connection, names).items() if until <= now]
+    gone = [_THINNED + name for name in thinned_of(connection, names) if name not in partitions]
+    table = settings_table(names)
+    if over or gone:
+        connection.execute(sa.delete(table).where(table.c.name.in_([*over, *gone])))
+
+
+def _with_prefix(connection: sa.Connection, names: Names, prefix: str) -> dict[str, str]:
+    table = settings_table(names)
+    found = connection.execute(sa.select(table.c.name, table.c.value).where(table.c.name.startswith(prefix)))
+    return {row.name.removeprefix(prefix): row.value for row in found}
+
+
+def _put(connection: sa.Connection, names: Names, name: str, value: str) -> None:
+    new = insert(settings_table(names)).values(name=name, value=value)
+    connection.execute(new.on_conflict_do_update(index_elements=["name"], set_={"value": new.excluded.value}))

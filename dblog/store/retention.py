@@ -1,26 +1,29 @@
-"""Retention: whole partitions are detached without blocking anybody, then dropped.
+"""Retention: whole partitions are detached without blocking anybody, then dropped; of others, rows are deleted.
 
 A partition is marked as expired before it is detached, so that what an interrupted run leaves behind can be told from
 a table that somebody detached in order to keep it.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Final, Literal
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
 
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
-from dblog import defaults
 from dblog.errors import DblogError
+from dblog.store.deletion import delete_due, rescue, to_rescue
 from dblog.store.engine import verbatim
-from dblog.store.horizons import record_horizon
-from dblog.store.names import Names, Table
-from dblog.store.partitions import Partition, is_lock_timeout, list_partitions, server_now
+from dblog.store.expiry import Expiry, Removal, Thinning
+from dblog.store.horizons import forget_others, record_horizon, record_seen, record_thinned
+from dblog.store.marks import Leftover, Mark, comment_of, leftovers
+from dblog.store.names import Names
+from dblog.store.partitions import Partition, is_lock_timeout, list_partitions, make_partition
+from dblog.store.turn import alone
 
 LOCK_TIMEOUT: Final = "10s"
 """A waiting DETACH CONCURRENTLY lets everybody pass, so it may wait for the queries that still read the partition."""
@@ -30,125 +33,102 @@ FINALIZE_TIMEOUT: Final = "300ms"
 
 FINALIZE_ATTEMPTS: Final = 10
 
-
-@dataclass(frozen=True, slots=True)
-class Expiry:
-    """What the retention has to do."""
-
-    due: tuple[Partition, ...]
-    """Partitions whose last moment is older than the retention."""
-    pending: tuple[Partition, ...]
-    """Partitions, due or not, whose detaching was begun and stands in the way of every other."""
-    leftovers: tuple[str, ...]
-    """Expired tables that were detached and not dropped."""
-    excessive: bool
-    """Whether more than two and more than half of the records' partitions are due: a clock or a number may be wrong."""
-
-    def __len__(self) -> int:
-        """The number of tables to deal with."""
-        return len(self.due) + len(self.pending) + len(self.leftovers)
+Archiver = Callable[[sa.Connection, str], None]
+"""Brings a table to safety, by its name: detached, so that nothing is added to it. It is given a connection in no
+transaction, and raises `DblogError` to have the table kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """What became of one table, or would."""
-
-    name: str
-    action: Literal["would drop", "would detach", "dropped", "detached", "waiting"]
-    rows: int = 0
-    """The planner's estimate."""
-    size: int = 0
-    """Bytes on disk, with indexes."""
-    blockers: tuple[int, ...] = ()
-    """For `waiting`: the server processes in the way; the next run finishes the work."""
+class Refused(DblogError):  # noqa: N818 - reads as what it says
+    """The retention would remove what may have to stay."""
 
 
-def plan(partitions: Iterable[Partition], now: datetime, retention_days: int) -> tuple[Partition, ...]:
-    """Choose the partitions of dblog's own making whose last moment is older than the retention.
-
-    The ledger is kept for `LEDGER_KEEP_DAYS`, as long as an undelivered batch may still come.
-    """
-    keep = {"logs": timedelta(days=retention_days), "batches": timedelta(days=defaults.LEDGER_KEEP_DAYS)}
-    return tuple(
-        part for part in partitions if part.ours and part.end is not None and part.end <= now - keep[part.table]
-    )
-
-
-def is_excessive(partitions: Iterable[Partition], due: Iterable[Partition]) -> bool:
-    """Whether more than two, and more than half, of the records' partitions would go."""
-    total = sum(part.table == "logs" for part in partitions)
-    going = sum(part.table == "logs" for part in due)
-    return going > 2 and going * 2 > total
-
-
-def find_expired(connection: sa.Connection, names: Names, retention_days: int) -> Expiry:
-    """Find what is to go, by the clock of the server."""
-    with connection.begin():
-        partitions = list_partitions(connection, names)
-        due = plan(partitions, server_now(connection), retention_days)
-        return Expiry(
-            due=tuple(part for part in due if not part.detaching),
-            pending=tuple(part for part in partitions if part.detaching),
-            leftovers=_leftovers(connection, names),
-            excessive=is_excessive(partitions, due),
-        )
-
-
-def planned(expiry: Expiry) -> tuple[Removal, ...]:
-    """What `prune` would do."""
-    return (
-        *(Removal(part.name, "would detach", part.rows, part.size) for part in expiry.pending),
-        *(Removal(name, "would drop") for name in expiry.leftovers),
-        *(Removal(part.name, "would drop", part.rows, part.size) for part in expiry.due),
-    )
-
-
-def prune(connection: sa.Connection, names: Names, expiry: Expiry, *, force: bool = False) -> Iterator[Removal]:
-    """Drop what has expired, one table after the other, and tell of each; nobody is kept waiting.
+def prune(
+    connection: sa.Connection, names: Names, expiry: Expiry, *, force: bool = False, archiver: Archiver | None = None
+) -> Generator[Removal]:
+    """Remove what has expired, one table after the other, and tell of each; nobody is kept waiting.
 
     Works on a connection of its own, because DETACH CONCURRENTLY cannot be part of a transaction.
 
+    Args:
+        connection: In no transaction.
+        names: The tables.
+        expiry: What `find_expired` found.
+        force: Remove what is doubtful, and what should have been archived first where there is no `archiver`.
+        archiver: Takes each table of records before it is dropped.
+
     Raises:
-        DblogError: More than half of the partitions would go and `force` is not given, or another process is pruning.
+        Refused: There are doubts and something to remove, and `force` is not given.
+        Busy: Another process is pruning.
     """
-    if expiry.excessive and not force:
-        raise DblogError(
-            "more than half of the partitions would go: check the retention and the server's clock, and use --force "
-            "where both are right"
-        )
-    with connection.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as own, _alone(own, names):
-        yield from _Pruning(own, names).run(expiry)
+    with alone(connection, names) as own:
+        pruning = _Pruning(connection, own, names, expiry, archiver, force)
+        yield from pruning.finish_detaches()  # whatever is doubtful: they stand in the way of everybody's partitions
+        if expiry.doubts and (expiry.due or expiry.thin or expiry.leftovers) and not force:
+            advice = "Look at what `dblog prune --dry-run` shows, and use --force where all of it is right"
+            raise Refused(f"{'; '.join(expiry.doubts)}. {advice}")
+        _remember(own, names, expiry, force)
+        yield from pruning.drop()
+        yield from pruning.delete()
+
+
+def _remember(own: sa.Connection, names: Names, expiry: Expiry, force: bool) -> None:
+    """Note that the clock is believed, and forget what is over; a table that was renamed or restored is looked at."""
+    if force or not expiry.doubts:
+        record_seen(own, names, expiry.now)
+    there = {part.name for part in list_partitions(own, names)}
+    forget_others(own, names, there, expiry.now)
 
 
 class _Pruning:
     """One run: every statement commits by itself, and none waits longer for a lock than it may."""
 
-    def __init__(self, connection: sa.Connection, names: Names) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        own: sa.Connection,
+        names: Names,
+        expiry: Expiry,
+        archiver: Archiver | None,
+        force: bool,
+    ) -> None:
         self._connection = connection
+        self._own = own
         self._names = names
+        self._expiry = expiry
+        self._archiver = archiver
+        self._force = force
+        self._stuck: dict[str, Removal] = {}  # a table can have one pending detach only: the others wait for it
 
-    def run(self, expiry: Expiry) -> Iterator[Removal]:
-        stuck: dict[str, Removal] = {}  # a table can have one pending detach only: the others wait for it
-        detached: dict[str, Removal] = {}
-        for part in expiry.pending:
+    def finish_detaches(self) -> Iterator[Removal]:
+        """Finish what was begun, by whomever; what is dropped next is not told of yet."""
+        for part in self._expiry.pending:
             removal = self._finalize(part)
             if removal.action == "waiting":
-                stuck[part.table] = removal
+                self._stuck[part.table] = removal
+            if removal.action == "waiting" or part.name not in {left.name for left in self._leftovers()}:
                 yield removal
-            else:
-                detached[part.name] = removal
-        for name in _leftovers(self._connection, self._names):
-            yield self._drop(replace(detached.pop(name, Removal(name, "dropped")), action="dropped"))
-        yield from detached.values()
-        for part in expiry.due:
+
+    def drop(self) -> Iterator[Removal]:
+        """Drop what earlier runs have detached, then detach and drop what is due."""
+        for left in self._leftovers():
+            yield self._drop(left, Removal(left.name, "dropped", size=left.size))
+        for part in self._expiry.due:
             intended = Removal(part.name, "dropped", part.rows, part.size)
-            if part.table in stuck:
-                yield replace(intended, action="waiting", blockers=stuck[part.table].blockers)
+            if part.table in self._stuck:
+                yield replace(intended, action="waiting", blockers=self._stuck[part.table].blockers)
                 continue
-            removal = self._detach(part, intended)
+            removal = self._detach_and_drop(part, intended)
             if removal.action == "waiting":
-                stuck[part.table] = removal
+                self._stuck[part.table] = removal
             yield removal
+
+    def delete(self) -> Iterator[Removal]:
+        """Delete the rows that have to go alone."""
+        for each in self._expiry.thin:
+            yield from self._thin(each)
+
+    def _leftovers(self) -> tuple[Leftover, ...]:
+        return leftovers(self._own, self._names)
 
     def _finalize(self, part: Partition) -> Removal:
         parent, child = self._names.qualified(self._names.of(part.table)), self._names.qualified(part.name)
@@ -158,25 +138,66 @@ class _Pruning:
             return done
         return self._waiting(done, parent, child)
 
-    def _detach(self, part: Partition, intended: Removal) -> Removal:
+    def _detach_and_drop(self, part: Partition, intended: Removal) -> Removal:
         parent, child = self._names.qualified(self._names.of(part.table)), self._names.qualified(part.name)
-        mark = sql.Literal(_expired_mark(self._connection, self._names, part.table)).as_string(None)
+        mark = Mark(part.name in self._expiry.emptied, part.table == "logs" and self._archiver is not None)
+        comment = sql.Literal(comment_of(self._own, self._names, part.table, mark)).as_string(None)
         if part.end is not None:  # first, and committed by itself: a run may be cut short at any point
-            record_horizon(self._connection, self._names, part.table, part.end)
+            record_horizon(self._own, self._names, part.table, part.end)
         if not (
-            self._execute(f"COMMENT ON TABLE {child} IS {mark}", LOCK_TIMEOUT)
+            self._execute(f"COMMENT ON TABLE {child} IS {comment}", LOCK_TIMEOUT)
             and self._execute(f"ALTER TABLE {parent} DETACH PARTITION {child} CONCURRENTLY", LOCK_TIMEOUT)
         ):
             return self._waiting(intended, parent, child)
-        return self._drop(intended)
+        return self._drop(Leftover(part.name, part.table, mark, part.size), intended)
 
-    def _drop(self, intended: Removal) -> Removal:
-        child = self._names.qualified(intended.name)
-        return intended if self._execute(f"DROP TABLE {child}", LOCK_TIMEOUT) else self._waiting(intended, child)
+    def _drop(self, left: Leftover, intended: Removal) -> Removal:
+        """Drop a detached table, once what has to stay of it is elsewhere."""
+        child = self._names.qualified(left.name)
+        archives = left.table == "logs" and self._archiver is not None
+        if left.mark.archive and not archives and not self._force:
+            note = "to be archived: give --archive, or --force to drop it without"
+            return replace(intended, action="kept", note=note)
+        try:
+            if left.table == "logs" and self._archiver is not None:
+                self._archiver(self._connection, left.name)
+            if left.mark.rescue:
+                self._rescue(left)
+        except DblogError as error:
+            return replace(intended, action="kept", note=str(error))
+        done = replace(intended, action="archived and dropped" if archives else "dropped")
+        return done if self._execute(f"DROP TABLE {child}", LOCK_TIMEOUT) else self._waiting(intended, child)
+
+    def _rescue(self, left: Leftover) -> None:
+        """Put back what came after the partition was found to hold nothing that has to stay."""
+        bounds = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+        cuts = self._expiry.policy.cuts(*bounds, self._expiry.now)
+        moments = to_rescue(self._own, self._names, left.name, cuts)
+        for moment in moments:
+            make_partition(self._connection, self._names, moment)
+        if moments:
+            rescue(self._own, self._names, left.name, cuts)
+
+    def _thin(self, each: Thinning) -> Iterator[Removal]:
+        name, gone = each.part.name, Counter[int]()
+        done = Removal(name, "deleted rows", size=each.part.size)
+        self._set_lock_timeout(LOCK_TIMEOUT)
+        try:
+            for batch in delete_due(self._own, self._names, name, each.cuts):
+                gone += batch
+                yield replace(done, action="deleting rows", rows=gone.total())
+        except DBAPIError as error:
+            if not is_lock_timeout(error):
+                raise
+            yield self._waiting(replace(done, rows=gone.total(), levels=dict(gone)), self._names.qualified(name))
+            return
+        record_thinned(self._own, self._names, name, each.state)
+        if gone:
+            yield replace(done, rows=gone.total(), levels=dict(sorted(gone.items())))
 
     def _execute(self, statement: str, timeout: str, *, attempts: int = 1) -> bool:
         """Run a statement; False if a lock that it needs could not be had in time."""
-        self._connection.execute(sa.select(sa.func.set_config("lock_timeout", timeout, False)))
+        self._set_lock_timeout(timeout)
         retrying = Retrying(
             retry=retry_if_exception(is_lock_timeout),
             stop=stop_after_attempt(attempts),
@@ -184,20 +205,23 @@ class _Pruning:
             reraise=True,
         )
         try:
-            retrying(self._connection.execute, verbatim(statement))
+            retrying(self._own.execute, verbatim(statement))
         except DBAPIError as error:
             if not is_lock_timeout(error):
                 raise
             return False
         return True
 
+    def _set_lock_timeout(self, timeout: str) -> None:
+        self._own.execute(sa.select(sa.func.set_config("lock_timeout", timeout, False)))
+
     def _waiting(self, intended: Removal, *tables: str) -> Removal:
-        found = self._connection.execute(_BLOCKERS, {"tables": list(tables)})
+        found = self._own.execute(_BLOCKERS, {"tables": list(tables)})
         return replace(intended, action="waiting", blockers=tuple(found.scalars()))
 
 
 # Who holds a lock on one of the tables, and who holds a snapshot for which an expired partition has to stay.
-_BLOCKERS = sa.text(
+_BLOCKERS: Final = sa.text(
     """
     SELECT pid FROM pg_locks JOIN unnest(CAST(:tables AS text[])) AS held ON relation = to_regclass(held)
     WHERE granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -208,34 +232,3 @@ _BLOCKERS = sa.text(
     ORDER BY pid
     """
 )
-
-_LEFTOVERS = sa.text(
-    """
-    SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
-    WHERE nspname = :schema AND relkind = 'r' AND NOT relispartition
-      AND obj_description(pg_class.oid, 'pg_class') = ANY (CAST(:marks AS text[]))
-    ORDER BY relname
-    """
-)
-
-
-def _leftovers(connection: sa.Connection, names: Names) -> tuple[str, ...]:
-    marks = [_expired_mark(connection, names, table) for table in ("logs", "batches")]
-    return tuple(connection.execute(_LEFTOVERS, {"schema": names.schema, "marks": marks}).scalars())
-
-
-def _expired_mark(connection: sa.Connection, names: Names, table: Table) -> str:
-    """The comment of an expired partition; the server quotes the parent's name as `make_partition` had it quoted."""
-    mark = sa.func.format("dblog partition of %I.%I, expired", names.schema, names.of(table))
-    return str(connection.scalar(sa.select(mark)))
-
-
-@contextmanager
-def _alone(connection: sa.Connection, names: Names) -> Iterator[None]:
-    key = sa.func.hashtextextended(f"prune {names.lock}", 0)
-    if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key))):
-        raise DblogError(f"another process is pruning the tables {names.prefix}_* in the schema {names.schema}")
-    try:
-        yield
-    finally:
-        connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from retained import left, log
 from servers import Database
 
 from dblog.cli.main import run
@@ -45,7 +46,9 @@ def test_retention_days_may_be_given(database: Database, capsys: pytest.CaptureF
     """`--retention-days` is stronger than the setting; what is left is kept."""
     old, young = make_old(database, 20, 5)
     assert run(["prune", "--dsn", database.dsn, "--retention-days", "10", "--json"]) == 0
-    (removal,) = json.loads(capsys.readouterr().out)
+    report = json.loads(capsys.readouterr().out)
+    (removal,) = report["tables"]
+    assert (report["max_bytes"], report["limit_in_days"], report["doubts"]) == (None, None, [])
     assert (removal["name"], removal["action"], removal["blockers"]) == (old, "dropped", [])
     assert removal["size"] > 0
     assert exists(database, young)
@@ -113,3 +116,56 @@ def test_missing_tables_are_an_error(empty_database: Database, capsys: pytest.Ca
     """Without tables the line says what makes them."""
     assert run(["prune", "--dsn", empty_database.dsn]) == 1
     assert "dblog init" in capsys.readouterr().err
+
+
+def test_rows_go_by_level_and_logger(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--level` and `--logger` delete rows; the dry run counts them, and both name the levels."""
+    with database.connect() as connection:
+        log(connection, 10, (10, "app"), (10, "app"), (20, "noise"), (40, "app"))
+        wanted = ["prune", "--dsn", database.dsn, "--level", "DEBUG=7", "--logger", "noise=3"]
+        assert run([*wanted, "--dry-run"]) == 0
+        assert "would delete rows: 1 INFO, 2 DEBUG" in capsys.readouterr().out
+        assert len(left(connection)) == 4
+        assert run([*wanted, "--force"]) == 0
+        assert "deleted rows: 1 INFO, 2 DEBUG" in capsys.readouterr().out
+        assert left(connection) == [(40, "app")]
+        assert run([*wanted, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["tables"] == []
+
+
+def test_a_limit_in_bytes_comes_with_a_forecast(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--max-bytes` drops the oldest, says what is kept, and when the limit is reached at today's rate."""
+    with database.connect() as connection:
+        old = log(connection, 3, (20, "app"))
+        log(connection, 0, (20, "app"))
+    assert run(["prune", "--dsn", database.dsn, "--max-bytes", "1GiB"]) == 0
+    assert "of 1.1 GB are kept; at today's rate the limit is " in capsys.readouterr().out
+    assert exists(database, old)
+    assert run(["prune", "--dsn", database.dsn, "--max-bytes", "1"]) == 0
+    assert "the limit is exceeded" in capsys.readouterr().out
+    assert not exists(database, old)
+
+
+@pytest.mark.parametrize(
+    "option", ["--max-bytes=0", "--max-bytes=much", "--level=DEBUG", "--level=DEBG=7", "--level=DEBUG=0", "--logger==7"]
+)
+def test_a_bad_policy_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no size, or no name with its days, is named with what is accepted."""
+    assert run(["prune", "--dsn", "host=127.0.0.1 port=1", option]) == 2
+    error = capsys.readouterr().err
+    assert f"'{option.partition('=')[0]}': '{option.partition('=')[2]}' is no " in error
+    assert "accepted: " in error
+
+
+def test_partitions_go_to_the_archive(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--archive` brings what is dropped to safety first; the dry run says so."""
+    with database.connect() as connection:
+        old = log(connection, 370, (20, "app"))
+        log(connection, 0, (20, "app"))
+    wanted = ["prune", "--dsn", database.dsn, "--archive", str(tmp_path / "archive")]
+    assert run([*wanted, "--dry-run"]) == 0
+    assert "would archive and drop" in capsys.readouterr().out
+    assert run(wanted) == 0
+    assert "archived and dropped" in capsys.readouterr().out
+    assert not exists(database, old)
+    assert any(path.is_file() for path in (tmp_path / "archive").rglob("*"))

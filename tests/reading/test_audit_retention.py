@@ -12,8 +12,10 @@ from servers import Database
 from dblog.reading.audit import Account, Fault
 from dblog.store import retention
 from dblog.store.engine import keeping
+from dblog.store.expiry import find_expired
 from dblog.store.horizons import Horizons, horizons_of
-from dblog.store.retention import find_expired, prune
+from dblog.store.policy import Policy
+from dblog.store.retention import prune
 
 DAYS = 10
 
@@ -21,7 +23,7 @@ DAYS = 10
 def pruned(database: Database) -> Horizons:
     """Keep the records of ten days; returns what the database remembers of that."""
     with keeping(database.settings.database) as (keeper, names):
-        for _ in prune(keeper, names, find_expired(keeper, names, DAYS), force=True):
+        for _ in prune(keeper, names, find_expired(keeper, names, Policy(DAYS)), force=True):
             pass
         return horizons_of(keeper, names)
 

@@ -1,6 +1,6 @@
 """Retention: what goes, what stays, and that nobody waits for it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -11,12 +11,12 @@ from servers import Database
 from dblog.errors import DblogError
 from dblog.store import retention
 from dblog.store.engine import keeping
+from dblog.store.expiry import Removal, find_expired, planned
 from dblog.store.migrate import prepare
-from dblog.store.names import Names, Table
-from dblog.store.partitions import Partition, list_partitions, make_partition, server_now
-from dblog.store.retention import Removal, find_expired, is_excessive, plan, planned, prune
-
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+from dblog.store.names import Names
+from dblog.store.partitions import list_partitions, make_partition, server_now
+from dblog.store.policy import Policy
+from dblog.store.retention import prune
 
 
 @pytest.fixture
@@ -25,12 +25,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "LOCK_TIMEOUT", "50ms")
     monkeypatch.setattr(retention, "FINALIZE_TIMEOUT", "20ms")
     monkeypatch.setattr(retention, "FINALIZE_ATTEMPTS", 2)
-
-
-def part(days_old: float, table: Table = "logs", *, ours: bool = True, detaching: bool = False) -> Partition:
-    """A partition whose last moment is so many days before now."""
-    end = NOW - timedelta(days=days_old)
-    return Partition("p", table, end - timedelta(days=1), end, False, ours, detaching, 0, 0)
 
 
 def make_old(connection: sa.Connection, names: Names, *days: int) -> list[str]:
@@ -49,36 +43,8 @@ def tables(database: Database) -> set[str]:
 
 def run(kept: tuple[sa.Connection, Names], days: int = 365, *, force: bool = False) -> dict[str, Removal]:
     """Prune; returns what became of what."""
-    expiry = find_expired(*kept, days)
+    expiry = find_expired(*kept, Policy(days))
     return {removal.name: removal for removal in prune(*kept, expiry, force=force)}
-
-
-def test_plan_goes_by_the_last_moment() -> None:
-    """A partition is due when even its last moment is older than the retention, not before."""
-    due, early = part(30), part(29.99)
-    assert plan((due, early), NOW, 30) == (due,)
-
-
-def test_plan_keeps_the_ledger_as_long_as_batches_may_come() -> None:
-    """However short the retention of the records, the ledger remembers thirty days."""
-    ledger = part(20, "batches")
-    assert plan((ledger, part(20)), NOW, 1) == (part(20),)
-    assert plan((part(30, "batches"),), NOW, 3650) == (part(30, "batches"),)
-
-
-def test_plan_touches_nothing_of_others() -> None:
-    """A partition without dblog's mark, or without an end, is never due."""
-    endless = Partition("p", "logs", None, None, True, True, False, 0, 0)
-    assert plan((part(900, ours=False), endless), NOW, 1) == ()
-
-
-@pytest.mark.parametrize(
-    ("due", "total", "excessive"), [(2, 2, False), (3, 5, True), (3, 6, False), (4, 7, True), (0, 0, False)]
-)
-def test_more_than_half_is_excessive(due: int, total: int, excessive: bool) -> None:
-    """Three or more that are more than half of the records' partitions look like a wrong clock."""
-    every = [part(400) for _ in range(total)] + [part(400, "batches") for _ in range(50)]
-    assert is_excessive(every, every[:due]) is excessive
 
 
 def test_expired_partitions_are_dropped(kept: tuple[sa.Connection, Names], database: Database) -> None:
@@ -100,7 +66,7 @@ def test_planned_shows_what_prune_drops(kept: tuple[sa.Connection, Names], datab
     """The dry run names the tables of the real run and changes nothing."""
     make_old(*kept, 367, 380)
     before = tables(database)
-    shown = {removal.name for removal in planned(find_expired(*kept, 365))}
+    shown = {removal.name for removal in planned(*kept, find_expired(*kept, Policy(365)))}
     assert tables(database) == before
     assert shown == set(run(kept))
     assert tables(database) == before - shown
@@ -160,7 +126,7 @@ def test_an_interrupted_run_is_finished_by_the_next(kept: tuple[sa.Connection, N
             )
         )
         connection.execute(sql.SQL("ALTER TABLE dblog_logs DETACH PARTITION {}").format(sql.Identifier(old)))
-    assert find_expired(*kept, 365).leftovers == (old,)
+    assert [left.name for left in find_expired(*kept, Policy(365)).leftovers] == [old]
     assert run(kept)[old].action == "dropped"
     assert old not in tables(database)
 
@@ -173,7 +139,7 @@ def test_a_run_interrupted_before_the_detach_is_begun_again(
     with database.connect() as connection:
         mark = "COMMENT ON TABLE {} IS 'dblog partition of public.dblog_logs, expired'"
         connection.execute(sql.SQL(mark).format(sql.Identifier(old)))
-    expiry = find_expired(*kept, 365)
+    expiry = find_expired(*kept, Policy(365))
     assert expiry.leftovers == ()
     assert old in {found.name for found in expiry.due}
     assert run(kept)[old].action == "dropped"
@@ -192,7 +158,7 @@ def test_a_detach_begun_by_hand_is_finished_and_its_table_kept(
             connection.execute(
                 sql.SQL("ALTER TABLE dblog_logs DETACH PARTITION {} CONCURRENTLY").format(sql.Identifier(young))
             )
-    shown = {removal.name: removal.action for removal in planned(find_expired(*kept, 365))}
+    shown = {removal.name: removal.action for removal in planned(*kept, find_expired(*kept, Policy(365)))}
     assert (shown[young], shown[old]) == ("would detach", "would drop")
     removals = run(kept)
     assert removals[young].action == "detached"
@@ -203,14 +169,14 @@ def test_a_detach_begun_by_hand_is_finished_and_its_table_kept(
 def test_only_one_prunes_at_a_time(kept: tuple[sa.Connection, Names], database: Database) -> None:
     """A second run beside the first is refused with a clear line, and works after it."""
     make_old(*kept, 370)
-    expiry = find_expired(*kept, 365)
+    expiry = find_expired(*kept, Policy(365))
     running = prune(*kept, expiry)
     next(running)
     with keeping(database.settings.database) as (other, names), pytest.raises(DblogError, match="another process"):
-        next(prune(other, names, find_expired(other, names, 365)))
+        next(prune(other, names, find_expired(other, names, Policy(365))))
     assert len([*running]) == len(expiry) - 1
     with keeping(database.settings.database) as (other, names):
-        assert [*prune(other, names, find_expired(other, names, 365))] == []
+        assert [*prune(other, names, find_expired(other, names, Policy(365)))] == []
 
 
 def test_two_prefixes_are_pruned_apart(kept: tuple[sa.Connection, Names], database: Database) -> None:
