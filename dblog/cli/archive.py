@@ -1,0 +1,102 @@
+"""`dblog archive`: partitions to files that other engines read, too."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import cast
+
+import click
+from rich.filesize import decimal
+
+from dblog.archive.catalog import Archive
+from dblog.archive.formats import FORMAT_NAMES, FormatName
+from dblog.archive.hook import preferred_format
+from dblog.archive.selection import choose
+from dblog.archive.stores import clear_errors
+from dblog.archive.writing import Archived, archive_partition
+from dblog.cli.archiving import archive_of, check, day, watched
+from dblog.cli.options import location_options
+from dblog.cli.render import Style, draw, make_table, several, write
+from dblog.config import load_settings
+from dblog.settings import Settings
+from dblog.store.engine import keeping
+from dblog.store.partitions import list_partitions, server_now
+
+
+@click.command("archive")
+@click.argument("location", metavar="[ARCHIVE]", required=False)
+@click.option("--before", type=day, metavar="DAY", help="Only partitions that end before this day, in UTC.")
+@click.option("--partition", "named", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMAT_NAMES),
+    help="The format of new files.  [default: parquet where dblog[archive] is installed]",
+)
+@click.option("--verify", is_flag=True, help="Archive nothing: compare all files with their manifests.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@location_options
+def command(
+    config_path: Path | None,
+    dsn: str | None,
+    location: str | None,
+    before: date | None,
+    named: tuple[str, ...],
+    form: str | None,
+    verify: bool,
+    as_json: bool,
+) -> None:
+    """Copy partitions that are over to ARCHIVE: a directory, or s3://bucket/prefix.
+
+    Nothing is removed from the table: `dblog prune --archive` does that. What the archive has already is not written
+    again.  [default: logging.database.archive]
+    """
+    settings = load_settings(config_path, dsn=dsn, need_database=not verify)
+    archive = archive_of(settings, location)
+    if verify:
+        _verify(archive, as_json=as_json)
+        return
+    chosen = cast("FormatName", form) if form else preferred_format()
+    done = _archive(settings, archive, chosen, before, named)
+    if as_json:
+        click.echo(json.dumps([asdict(one) | {"day": one.day.isoformat()} for one in done]))
+    else:
+        _show(done)
+
+
+def _archive(
+    settings: Settings, archive: Archive, form: FormatName, before: date | None, named: Sequence[str]
+) -> list[Archived]:
+    with keeping(settings.database) as (connection, names):
+        with connection.begin():
+            chosen = choose(list_partitions(connection, names), server_now(connection), before=before, named=named)
+        with watched("archiving rows", sum(part.rows for part in chosen)) as progress:
+            return [
+                one
+                for part in chosen
+                for one in archive_partition(
+                    connection.engine, names, part.name, archive, form, thorough=False, advance=progress.advance
+                )
+            ]
+
+
+def _verify(archive: Archive, *, as_json: bool) -> None:
+    with clear_errors(archive.where):
+        files = archive.files()
+    check(archive, files)
+    rows, size = sum(file.manifest.rows for file in files), sum(file.manifest.size for file in files)
+    if as_json:
+        click.echo(json.dumps({"files": len(files), "rows": rows, "size": size}))
+    else:
+        click.echo(f"{several(len(files), 'file')} with {several(rows, 'row')} as their manifests say, {decimal(size)}")
+
+
+def _show(done: Sequence[Archived]) -> None:
+    if not done:
+        click.echo("there is nothing to archive: no partition that is over has rows")
+        return
+    rows = ((one.partition, str(one.day), one.rows, one.written, one.file or "", decimal(one.size)) for one in done)
+    table = make_table("", ("partition", "day", "rows", "written", "file", "size"), rows)
+    write(draw(table, Style("table", zone=None, colour=False)))

@@ -1,0 +1,76 @@
+"""`dblog restore`: archived rows back into the table."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+
+import click
+
+from dblog.archive.catalog import FIRST, LAST, Archive, ArchivedFile
+from dblog.archive.restoring import Restored, restore
+from dblog.archive.stores import clear_errors
+from dblog.cli.archiving import archive_of, check, day, watched
+from dblog.cli.options import with_settings
+from dblog.cli.render import Style, draw, make_table, write
+from dblog.errors import DblogError, UsageError
+from dblog.settings import Settings
+from dblog.store.engine import keeping
+
+
+@click.command("restore")
+@click.argument("location", metavar="[ARCHIVE]", required=False)
+@click.option("--from", "first", type=day, metavar="DAY", help="The first day, in UTC.  [default: the oldest]")
+@click.option("--to", "last", type=day, metavar="DAY", help="The last day, in UTC.  [default: the newest]")
+@click.option(
+    "--keep-days",
+    type=click.IntRange(1, 36_500),
+    default=7,
+    show_default=True,
+    metavar="N",
+    help="How long the retention leaves the partitions of these rows alone.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@with_settings
+def command(
+    settings: Settings, location: str | None, first: date | None, last: date | None, keep_days: int, as_json: bool
+) -> None:
+    """Bring rows of ARCHIVE, a directory or s3://bucket/prefix, back into the table.
+
+    All files are checked before the first row is restored. Rows that are there already stay as they are, so a run that
+    was cut short is simply begun again.  [default: logging.database.archive]
+    """
+    first, last = first or FIRST, last or LAST
+    if first > last:
+        raise UsageError(f"--from: {first} is after {last}; accepted: a day that is not after --to")
+    archive = archive_of(settings, location)
+    files = _files(archive, first, last)
+    check(archive, files)
+    with (
+        keeping(settings.database) as (connection, names),
+        watched("restoring rows", sum(file.manifest.rows for file in files)) as progress,
+    ):
+        done = []
+        for one in restore(connection, names, archive, files, keep_days=keep_days):
+            progress.advance(one.rows)
+            done.append(one)
+    if as_json:
+        click.echo(json.dumps([asdict(one) | {"day": one.day.isoformat()} for one in done]))
+    else:
+        _show(done)
+
+
+def _files(archive: Archive, first: date, last: date) -> list[ArchivedFile]:
+    with clear_errors(archive.where):
+        files = archive.files(first, last)
+        if not files:
+            days = archive.days()
+            has = f"it has {days[0]} to {days[-1]}" if days else "it is empty"
+            raise DblogError(f"archive {archive.where}: there is nothing to restore of these days; {has}")
+    return files
+
+
+def _show(done: Sequence[Restored]) -> None:
+    rows = ((str(one.day), one.file, one.rows, one.restored) for one in done)
+    table = make_table("", ("day", "file", "rows", "restored"), rows)
+    write(draw(table, Style("table", zone=None, colour=False)))
