@@ -1,4 +1,4 @@
-"""`dblog doctor`: check the connection, the tables, the rights, the partitions and the spool's folder."""
+"""`dblog doctor`: check the database, how the tables are kept, and the spool."""
 
 import json
 from dataclasses import asdict
@@ -9,9 +9,10 @@ from rich.text import Text
 
 from dblog.checks import SEVERITY, Check, worst
 from dblog.cli.options import with_settings
+from dblog.cli.spoolcheck import check_spool
 from dblog.escapes import printable
 from dblog.settings import Settings
-from dblog.store.doctor import examine, examine_spool
+from dblog.store.health.examination import examine
 
 STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 
@@ -21,11 +22,11 @@ STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 @with_settings
 @click.pass_context
 def command(ctx: click.Context, settings: Settings, as_json: bool) -> None:
-    """Check the connection, the tables, the rights of the role, the partitions and the spool's folder.
+    """Check the connection, the rights of the role, the tables and how they are kept, clocks, and the spool.
 
     Exit code: 0 all is well, 1 there are warnings, 2 there are errors.
     """
-    checks = (*examine(settings.database), examine_spool(settings.logging.database.spool_dir))
+    checks = (*examine(settings), *check_spool(settings))
     verdict = worst(checks)
     if as_json:
         click.echo(json.dumps({"status": verdict, "checks": [asdict(check) for check in checks]}))

@@ -28,7 +28,11 @@ COMMANDS: Final = {
     "spool": "List, print and check what waits in the spool.",
     "replay": "Deliver what writers that ended have left in the spool.",
     "rejected": "List the rows that PostgreSQL refused, and try them again.",
-    "prune": "Drop partitions older than the retention.",
+    "archive": "Copy partitions that are over to files, and check those files.",
+    "restore": "Bring archived records back into the table.",
+    "prune": "Remove records that are older than they are kept.",
+    "maintain": "Prune again and again, until told to end.",
+    "adopt": "Take over the rows of another logs table.",
     "files": "Report, rotate, clean and check a folder of log files.",
     "doctor": "Check the connection, the tables, the rights, the partitions, the spool.",
     "config": "Check, show or explain the configuration.",
@@ -105,6 +109,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     if sys.stdout is None:  # closed by whoever called
         return _report(OSError(errno.EBADF, "standard output is closed"))
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # finding none costs a look at all that is installed
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # what the terminal's encoding lacks must not end the command
             stream.reconfigure(errors="backslashreplace")

@@ -18,7 +18,6 @@ from dblog.errors import ConfigurationError, UsageError
 from dblog.reading.filters import parse
 from dblog.reading.window import make_window
 from dblog.settings import Settings
-from dblog.sinks import survey
 
 
 class Number(click.FloatRange):
@@ -131,6 +130,8 @@ def spool_directory(given: str | None, setting: str) -> Path:
         raise mistake(f"{name}: {value!r}: {why}; accepted: a path, or --spool-dir")
     if is_path and not found.exists():
         raise mistake(f"{name}: {str(found)!r} does not exist")
+    from dblog.sinks import survey  # for the few commands that look into a spool
+
     problem = survey.why_no_spool(found)
     if problem is not None:
         raise mistake(f"{name}: {str(found)!r} {problem}")

@@ -1,10 +1,12 @@
 """`dblog doctor`."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 from servers import Database
+from spooled import leave
 
 from dblog.cli.main import run
 
@@ -13,7 +15,7 @@ def test_all_is_well(database: Database, capsys: pytest.CaptureFixture[str]) -> 
     """A healthy database: exit code 0, one line for each check, nothing to mend."""
     assert run(["doctor", "--dsn", database.dsn]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 14
     assert all(line.startswith("ok ") for line in lines)
 
 
@@ -61,6 +63,20 @@ def test_a_folder_that_cannot_be_used_is_an_error(
     monkeypatch.setenv("DBLOG_LOGGING__DATABASE__SPOOL_DIR", str(tmp_path / "file" / "spool"))
     assert run(["doctor", "--dsn", database.dsn]) == 2
     assert f"error    spool: {tmp_path / 'file'} is no folder" in capsys.readouterr().out
+
+
+def test_what_waits_in_the_spool_is_found(
+    database: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Rows that a writer left behind are a warning, and the command that is shown delivers them."""
+    directory = tmp_path / "the spool"
+    monkeypatch.setenv("DBLOG_LOGGING__DATABASE__SPOOL_DIR", str(directory))
+    leave(directory, database.dsn, "left")
+    assert run(["doctor", "--json", "--dsn", database.dsn]) == 1
+    (check,) = [check for check in json.loads(capsys.readouterr().out)["checks"] if check["state"] != "ok"]
+    assert (check["name"], check["finding"].split(",")[0]) == ("backlog", "1 ended writer left 1 row")
+    assert run([*shlex.split(check["remedy"])[1:], "--dsn", database.dsn]) == 0
+    assert run(["doctor", "--dsn", database.dsn]) == 0
 
 
 def test_no_spool_on_purpose_is_no_warning(

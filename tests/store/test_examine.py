@@ -9,14 +9,14 @@ from psycopg.conninfo import make_conninfo
 from servers import Database
 
 from dblog.checks import Check, worst
-from dblog.settings import DatabaseSettings
+from dblog.config import load_settings
 from dblog.store import migrate
-from dblog.store.doctor import examine
+from dblog.store.health.examination import examine
 
 
 def by_name(database: Database, **more: object) -> dict[str, Check]:
     """The checks of a database."""
-    checks = examine(DatabaseSettings.model_validate({"dsn": database.dsn, **more}))
+    checks = examine(load_settings({"database": {"dsn": database.dsn, **more}}))
     return {check.name: check for check in checks}
 
 
@@ -26,14 +26,14 @@ def test_a_healthy_database_has_nothing_to_mend(database: Database) -> None:
     assert worst(tuple(checks.values())) == "ok"
     assert not [check for check in checks.values() if check.remedy]
     assert set(checks) == {
-        "reachable", "version", "migrated", "may write", "may read", "may make partitions", "partitions ahead"
+        "reachable", "version", "migrated", "may write", "may read", "may make partitions", "owner", "partitions ahead",
+        "size", "retention", "bloat", "indexes", "clock"
     }  # fmt: skip
 
 
 def test_a_server_that_is_away_ends_the_checks(database: Database) -> None:
     """Without a connection there is one finding, an error."""
-    settings = DatabaseSettings.model_validate({"dsn": make_conninfo(database.dsn, port=1)})
-    (check,) = examine(settings)
+    (check,) = examine(load_settings({}, dsn=make_conninfo(database.dsn, port=1)))
     assert (check.name, check.state) == ("reachable", "error")
 
 
