@@ -14,7 +14,7 @@ TOOLS := $(VENV)/.tools
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test torture bench lint format types contracts check coverage wheel clean
+.PHONY: help demo test torture bench guard lint format types contracts check coverage wheel clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,8 +28,11 @@ test: $(TOOLS) ## Run the tests, all but the long ones, four at a time
 torture: $(TOOLS) ## Run all tests, the long and brutal ones, too
 	$(BIN)/python -m pytest --hypothesis-profile=torture --timeout=3600 $(ARGS)
 
-bench: $(TOOLS) ## Measure, side by side with the standard library
+bench: $(TOOLS) ## Measure, side by side with what people use otherwise
 	$(BIN)/python -m benchmarks $(ARGS)
+
+guard: $(TOOLS) ## Measure shortly; fail if dblog has become slower by a factor
+	$(BIN)/python -m benchmarks --guard
 
 lint: $(TOOLS) ## Check style and formatting
 	$(BIN)/ruff check .
@@ -55,13 +58,14 @@ coverage: $(TOOLS) ## Run the tests and show what they did not reach
 
 wheel: $(TOOLS) ## Build the wheel, install it into a fresh environment and try it there
 	rm -rf build dist
-	$(BIN)/python -m pip --disable-pip-version-check --quiet wheel --no-deps --wheel-dir dist .
+	$(BIN)/python -m pip --disable-pip-version-check --quiet wheel --no-deps --wheel-dir dist . ./speedups
 	$(PYTHON) -m venv build/fresh
-	build/fresh/bin/python -m pip --disable-pip-version-check --quiet install "$$(echo dist/dblog-*.whl)[embedded]"
+	build/fresh/bin/python -m pip --disable-pip-version-check --quiet install "$$(echo dist/dblog-*.whl)[embedded]" dist/dblog_speedups-*.whl
 	cd build && fresh/bin/dblog --version && fresh/bin/dblog demo --seconds 1
+	cd build && fresh/bin/python -c 'from dblog.writing.speedups import load; assert load(), "dblog-speedups is not used"'
 
 clean: ## Remove what was made, the environment included
-	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .*_cache .hypothesis
+	rm -rf $(VENV) build dist speedups/build speedups/dblog_speedups/*.c htmlcov .coverage .coverage.* .*_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(SERVER): pyproject.toml
@@ -73,4 +77,5 @@ $(SERVER): pyproject.toml
 
 $(TOOLS): $(SERVER)
 	$(PIP) --group dev
+	$(PIP) ./speedups || echo "dblog-speedups cannot be built here, its tests are skipped; is there a C compiler?" >&2
 	touch $@

@@ -1,75 +1,96 @@
 """The cost of one logging call in the application's thread."""
 
-import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from logging import Handler, Logger
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import psycopg
 
 from benchmarks import rivals
-from benchmarks.measure import Figures, percentile
+from benchmarks.kinds import CALLS, KINDS
+from benchmarks.measure import Figures, Table, percentile
+from benchmarks.run import Run
 
 NS = 1e-3  # from nanoseconds to microseconds
+CONTENDERS = (
+    rivals.NO_OP,
+    *rivals.OURS,
+    rivals.EXECUTEMANY,
+    rivals.FILE,
+    rivals.ROTATING_FILE,
+    rivals.LOGURU,
+    rivals.INSERT,
+)
+QUICK = {1: ("plain", "extra"), 100: ("extra",)}
+"""The kinds of call in a quick run, by the number of threads."""
+
+Call = Callable[[int], None]
 
 
-def contenders(dsn: str, threads: int, calls: int) -> dict[str, Callable[[], Figures]]:
-    """For each handler a measurement of `calls` calls, spread over `threads` threads."""
+def tables(run: Run) -> Iterator[Table]:
+    """One table for each kind of call and number of threads; in a quick run two kinds, of 100 threads one."""
+    for threads in (1, 100):
+        for kind in QUICK[threads] if run.quick else CALLS:
+            yield Table(
+                title(kind, threads),
+                {
+                    rival.name: run.apart(rival, measure, run.dsn, kind, threads, run.calls, run.slow)
+                    for rival in CONTENDERS
+                },
+                to=rivals.NO_OP.name,
+                compare=("p50_us", "p99_us"),
+                plot=("p50_us", "p99_us"),
+                note=f"{run.calls:,} calls, {KINDS[kind]}, as fast as they can be made.",
+            )
 
-    def measure(open_handler: Callable[[], AbstractContextManager[Handler]]) -> Figures:
-        return measure_calls(dsn, open_handler, threads, calls)
 
-    def file() -> Figures:
-        with tempfile.TemporaryDirectory() as folder:
-            return measure(lambda: rivals.rotating_file(Path(folder)))
-
-    return {
-        "no-op handler": lambda: measure(rivals.no_op),
-        "dblog": lambda: measure(lambda: rivals.dblog_handler(dsn)),
-        "QueueHandler (executemany)": lambda: measure(lambda: rivals.queue_and_executemany(dsn)),
-        "RotatingFileHandler": file,
-    }
+def title(kind: str, threads: int) -> str:
+    """The title of the table for that kind of call."""
+    return f"Cost of a call, {kind}, {threads} thread{'s'[: threads > 1]}"
 
 
-def measure_calls(
-    dsn: str, open_handler: Callable[[], AbstractContextManager[Handler]], threads: int, calls: int
-) -> Figures:
-    """The cost of `calls` calls, spread over `threads` threads, with a fresh handler and an empty table."""
+def measure(rival: str, dsn: str, kind: str, threads: int, calls: int, seconds: float) -> Figures:
+    """The cost of calls of that kind, spread over threads, with a fresh handler and an empty table."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("TRUNCATE dblog_logs")
-    with open_handler() as handler, rivals.logger_with(handler) as logger:
-        return time_calls(logger, threads, calls)
+        connection.execute("TRUNCATE dblog_logs, dblog_batches")
+    with rivals.RIVALS[rival].open(dsn) as logging_calls:
+        return time_calls(getattr(logging_calls, kind), threads, calls, seconds)
 
 
-def time_calls(logger: Logger, threads: int, calls: int) -> Figures:
-    """The cost of `calls` calls of that logger, spread over `threads` threads."""
-    share = calls // threads
+def time_calls(call: Call, threads: int, calls: int, seconds: float = 60.0) -> Figures:
+    """The cost of `calls` calls, spread over threads that log as fast as they can, for at most so many seconds."""
     durations: list[list[int]] = [[] for _ in range(threads)]
-    start = threading.Barrier(threads + 1)
-
-    def work(mine: list[int]) -> None:
-        clock, log = time.perf_counter_ns, logger.info
-        start.wait()
-        for number in range(share):
-            before = clock()
-            log("order %d of %s was paid", number, "customer 42", extra={"order_id": number, "path": "/checkout"})
-            mine.append(clock() - before)
-
-    workers = [threading.Thread(target=work, args=(mine,)) for mine in durations]
+    start = threading.Barrier(threads)
+    workers = [
+        threading.Thread(target=_work, args=(call, calls // threads, seconds, start, mine)) for mine in durations
+    ]
     for worker in workers:
         worker.start()
-    start.wait()
-    began = time.perf_counter()
     for worker in workers:
         worker.join()
-    elapsed = time.perf_counter() - began
     ordered = sorted(duration for mine in durations for duration in mine)
+    clock = _cost_of_the_clock()
     return {
-        "p50_us": percentile(ordered, 0.5) * NS,
-        "p99_us": percentile(ordered, 0.99) * NS,
-        "p999_us": percentile(ordered, 0.999) * NS,
-        "calls_per_s": len(ordered) / elapsed,
+        f"{name}_us": max(percentile(ordered, share) - clock, 0) * NS
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
     }
+
+
+def _work(call: Call, calls: int, seconds: float, start: threading.Barrier, durations: list[int]) -> None:
+    clock = time.perf_counter_ns
+    start.wait()
+    deadline = clock() + seconds * 1e9
+    for number in range(calls):
+        before = clock()
+        call(number)
+        after = clock()
+        durations.append(after - before)
+        if after > deadline:
+            break
+
+
+def _cost_of_the_clock(rounds: int = 1001) -> float:
+    """Nanoseconds that are measured when nothing is called."""
+    durations: list[int] = []
+    _work(lambda number: None, rounds, 1.0, threading.Barrier(1), durations)
+    return percentile(sorted(durations), 0.5)

@@ -1,62 +1,107 @@
 """From the first logging call to the last commit: how many records a second reach the table."""
 
+import math
+import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from logging import Handler, Logger
+from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 
-from benchmarks import rivals
-from benchmarks.measure import Figures
-from dblog.columns import LOG_COLUMNS
+from benchmarks import copying, rivals
+from benchmarks.calls import Call
+from benchmarks.kinds import KINDS
+from benchmarks.measure import Figures, Table
+from benchmarks.run import Run
 
-COLUMNS = ", ".join(column.name for column in LOG_COLUMNS)
+CONTENDERS = (rivals.NO_OP, *rivals.OURS, rivals.EXECUTEMANY, rivals.SQLALCHEMY, rivals.INSERT)
+LIMIT = f"the limit: {copying.METHOD} of the same rows"
+ROWS = ("extra", "plain", "line")
+SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "wal_level", "shared_buffers")
 
 
-def log(logger: Logger, records: int) -> None:
-    """Log that many records with two extras each."""
+def tables(run: Run) -> Iterator[Table]:
+    """One table for each kind of row; a quick run has but the first."""
+    for kind in ROWS[:1] if run.quick else ROWS:
+        if kind == "line" and not run.corpus:
+            print("  NO REAL LINES: DBLOG_CORPUS names no folder with *.log files", file=sys.stderr, flush=True)
+            continue
+        run.apart(rivals.OURS[-1], measure, run.dsn, kind, run.records, math.inf)()
+        with copying.rows_in_a_file(run.dsn) as path:
+            measurements = {
+                rival.name: run.apart(rival, measure, run.dsn, kind, run.records, run.slow) for rival in CONTENDERS
+            }
+            yield Table(
+                title(kind),
+                {**measurements, LIMIT: lambda path=path: copy(run.dsn, path, run.records)},  # type: ignore[misc]
+                to=LIMIT,
+                compare=("records_per_s",),
+                plot=("records_per_s",),
+                note=f"{run.records:,} records, {KINDS[kind]}. {_settings(run.dsn)}. What commits each record was"
+                f" stopped after {run.slow:g} seconds. The no-op handler stores nothing: faster one thread cannot log.",
+            )
+
+
+def title(kind: str) -> str:
+    """The title of the table for that kind of row."""
+    return f"End to end, {kind}"
+
+
+def measure(rival: str, dsn: str, kind: str, records: int, seconds: float) -> Figures:
+    """The rate at which records reach an empty table through a fresh handler.
+
+    Args:
+        rival: Whose handler.
+        dsn: The connection string.
+        kind: The kind of call.
+        records: How many are logged.
+        seconds: When to stop a handler that commits in the call; the others get all records.
+    """
+    empty(dsn)
+    with rivals.RIVALS[rival].open(dsn) as calls:
+        cpu, began = time.process_time(), time.perf_counter()
+        logged = log(getattr(calls, kind), records, seconds if rival == rivals.INSERT.name else math.inf)
+    elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu
+    if rival != rivals.NO_OP.name:
+        check(dsn, logged)
+    return {"records_per_s": logged / elapsed, "process_cpu_us": cpu / logged * 1e6}
+
+
+def copy(dsn: str, path: Path, records: int) -> Figures:
+    """The rate of the limit."""
+    empty(dsn)
+    elapsed = copying.seconds_of_copy(dsn, path)
+    check(dsn, records)
+    return {"records_per_s": records / elapsed, "process_cpu_us": math.nan}
+
+
+def log(call: Call, records: int, seconds: float = math.inf) -> int:
+    """Log that many records, or as many as the seconds allow; returns their number."""
+    deadline = time.perf_counter() + seconds
     for number in range(records):
-        logger.info(
-            "order %d of %s was paid",
-            number,
-            "customer 42",
-            extra={"order_id": number, "path": "/checkout"},
-        )
+        call(number)
+        if not number % 100 and time.perf_counter() > deadline:
+            return number + 1
+    return records
 
 
-def measure(dsn: str, open_handler: Callable[[], AbstractContextManager[Handler]], records: int) -> Figures:
-    """The rate at which records reach an empty table through a fresh handler."""
+def empty(dsn: str) -> None:
+    """Begin with empty tables, and with nothing that the server still has to write."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("TRUNCATE dblog_logs, dblog_batches")
         connection.execute("CHECKPOINT")
-        began = time.perf_counter()
-        with open_handler() as handler, rivals.logger_with(handler) as logger:
-            log(logger, records)
-        elapsed = time.perf_counter() - began
-        stored = connection.execute("SELECT count(*) FROM dblog_logs").fetchone()
+
+
+def check(dsn: str, records: int) -> None:
+    """Make sure that what was measured has happened."""
+    with psycopg.connect(dsn) as connection:
+        stored = connection.execute("SELECT count(*) FROM dblog_logs WHERE logger_name <> 'dblog'").fetchone()
     if stored != (records,):
         raise RuntimeError(f"{records} records were logged, but {stored} rows are there")
-    return {"records_per_s": records / elapsed}
 
 
-def contenders(dsn: str, records: int) -> dict[str, Callable[[], Figures]]:
-    """For each way a measurement of `records` records; the last one is the limit: a COPY of the very same rows."""
-
-    def copy() -> Figures:
-        measure(dsn, lambda: rivals.dblog_handler(dsn), records)
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            with connection.cursor().copy(f"COPY (SELECT {COLUMNS} FROM dblog_logs ORDER BY id) TO STDOUT") as source:
-                payload = b"".join(bytes(chunk) for chunk in source)
-            connection.execute("TRUNCATE dblog_logs, dblog_batches")
-            connection.execute("CHECKPOINT")
-            began = time.perf_counter()
-            with connection.cursor().copy(f"COPY dblog_logs ({COLUMNS}) FROM STDIN") as target:
-                target.write(payload)
-            return {"records_per_s": records / (time.perf_counter() - began)}
-
-    return {
-        "dblog": lambda: measure(dsn, lambda: rivals.dblog_handler(dsn), records),
-        "QueueListener + executemany 1,000": lambda: measure(dsn, lambda: rivals.queue_and_executemany(dsn), records),
-        "limit: COPY of the same rows": copy,
-    }
+def _settings(dsn: str) -> str:
+    with psycopg.connect(dsn) as connection:
+        version = connection.info.parameter_status("server_version")
+        rows = connection.execute("SELECT name, setting, unit FROM pg_settings WHERE name = ANY (%s)", [list(SETTINGS)])
+        return f"PostgreSQL {version}: " + ", ".join(f"{name} {setting}{unit or ''}" for name, setting, unit in rows)

@@ -1,40 +1,24 @@
 """What a logging call costs when the record must be in a file before the call returns."""
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from logging import Handler
-from pathlib import Path
+from collections.abc import Iterator
 
-from benchmarks import rivals
-from benchmarks.calls import measure_calls
-from benchmarks.measure import Figures
-from dblog import DatabaseLogHandler
+from benchmarks import calls, rivals
+from benchmarks.measure import Table
+from benchmarks.run import Run
+
+CONTENDERS = (rivals.DBLOG, rivals.DBLOG_JOURNAL, rivals.ROTATING_FILE)
 
 
-def contenders(dsn: str, threads: int, calls: int) -> dict[str, Callable[[], Figures]]:
-    """For each way to keep records a measurement of `calls` calls, spread over `threads` threads."""
-
-    def file() -> Figures:
-        with tempfile.TemporaryDirectory() as folder:
-            return measure_calls(dsn, lambda: rivals.rotating_file(Path(folder)), threads, calls)
-
-    return {
-        "dblog": lambda: measure_calls(dsn, lambda: _dblog(dsn, "journal"), threads, calls),
-        "dblog, durability memory": lambda: measure_calls(dsn, lambda: _dblog(dsn, "memory"), threads, calls),
-        "RotatingFileHandler, flushed": file,
-    }
-
-
-@contextmanager
-def _dblog(dsn: str, durability: str) -> Iterator[Handler]:
-    """dblog with a queue in which all records have room, and with a spool, as a journal needs it."""
-    with tempfile.TemporaryDirectory() as folder:
-        handler = DatabaseLogHandler(
-            dsn, durability=durability, spool_dir=folder, queue_max_bytes=rivals.QUEUE_BYTES, close_timeout=120
+def tables(run: Run) -> Iterator[Table]:
+    """One table for each number of threads."""
+    for threads in (1, 16):
+        yield Table(
+            f"Cost of a call with a journal, {threads} thread{'s'[: threads > 1]}",
+            {
+                rival.name: run.apart(rival, calls.measure, run.dsn, "extra", threads, run.calls, run.slow)
+                for rival in CONTENDERS
+            },
+            to=rivals.DBLOG_JOURNAL.name,
+            compare=("p50_us", "p99_us"),
+            note=f"{run.calls:,} calls with `extra` of two values. The file handler leaves these out.",
         )
-        try:
-            yield handler
-            handler.flush(120)
-        finally:
-            handler.close()

@@ -1,56 +1,93 @@
-"""Measuring side by side: contenders take turns, and what is told of each is its median and spread over the rounds."""
+"""Measuring side by side: contenders take turns, and what is told of each is its median and spread over the rounds.
 
-import os
-import platform
+A benchmark is a module with a generator `tables(run: Run) -> Iterator[Table]`, which is entered in `BENCHMARKS` of
+`command.py`. Each table is measured before the generator goes on, so that what a table needs can be made before the
+`yield` and taken away after it. A table has contenders by name, each a function that measures once and returns its
+figures. All contenders of a table give the same figures, `math.nan` where one has none.
+
+A figure is named with its unit at the end: `_us`, `_ms`, `_s`, `_mb`, `_kb`, `_percent`, `_per_s`, `_mb_per_s`,
+`bytes_per_row`; without one it is a plain number, such as `buffers`.
+"""
+
+import math
 import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 Figures = dict[str, float]
+Contender = Callable[[], Figures]
 
 
 @dataclass(frozen=True)
-class Result:
-    """The figures of one contender, a list entry for each round."""
+class Table:
+    """What is measured side by side.
 
-    name: str
-    rounds: list[Figures]
+    Args:
+        title: The heading, and the name of the plot's file; no other table has it.
+        contenders: What each name measures, once a round.
+        to: The contender that the others are compared with; empty: none.
+        compare: The figures whose ratio to that contender's has a column.
+        plot: The figures that are drawn; empty: no plot.
+        axis: Where given, the names are numbers along this axis, and lines are drawn instead of bars.
+        note: What must be known of the figures.
+        rounds: How often; None: as often as the run says.
+    """
 
-    def median(self, figure: str) -> float:
+    title: str
+    contenders: Mapping[str, Contender]
+    to: str = ""
+    compare: tuple[str, ...] = ()
+    plot: tuple[str, ...] = ()
+    axis: str = ""
+    note: str = ""
+    rounds: int | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A table's figures: for each contender a list entry for each round."""
+
+    title: str
+    figures: dict[str, list[Figures]]
+    to: str = ""
+    compare: Sequence[str] = ()
+    plot: Sequence[str] = ()
+    axis: str = ""
+    note: str = ""
+
+    @property
+    def headings(self) -> list[str]:
+        """The names of the figures."""
+        return list(next(iter(self.figures.values()))[0])
+
+    def with_rounds_of(self, other: "Measured") -> "Measured":
+        """The same table with the rounds of another run of it, too."""
+        return replace(self, figures={name: rounds + other.figures[name] for name, rounds in self.figures.items()})
+
+    def values(self, contender: str, figure: str) -> list[float]:
+        """The values of all rounds."""
+        return [each[figure] for each in self.figures[contender]]
+
+    def median(self, contender: str, figure: str) -> float:
         """The median over the rounds."""
-        return statistics.median(each[figure] for each in self.rounds)
+        return statistics.median(self.values(contender, figure))
 
-    def spread(self, figure: str) -> tuple[float, float]:
-        """The smallest and the largest value over the rounds."""
-        values = [each[figure] for each in self.rounds]
-        return min(values), max(values)
+    def ratio(self, contender: str, other: str, figure: str) -> float:
+        """How many times the other's figure: the median over the rounds, in each of which both were measured."""
+        pairs = zip(self.values(contender, figure), self.values(other, figure), strict=True)
+        return statistics.median(mine / theirs if theirs else math.nan for mine, theirs in pairs)
 
 
-def take_turns(contenders: Mapping[str, Callable[[], Figures]], *, rounds: int) -> list[Result]:
+def take_turns(table: Table, rounds: int) -> Measured:
     """Run every contender once a round, in an order that changes, so that a drift of the machine hits all alike."""
-    results = {name: Result(name, []) for name in contenders}
-    for number in range(rounds):
-        names = list(contenders)
+    figures: dict[str, list[Figures]] = {name: [] for name in table.contenders}
+    for number in range(table.rounds or rounds):
+        names = list(table.contenders)
         for name in names if number % 2 == 0 else reversed(names):
-            print(f"  round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
-            results[name].rounds.append(contenders[name]())
-    return list(results.values())
-
-
-def machine() -> dict[str, str]:
-    """What the figures were measured on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    models = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "processor": models[0].split(":", 1)[1].strip() if models else platform.processor(),
-        "cores": str(os.cpu_count()),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-    }
+            print(f"  {table.title}, round {number + 1}: {name}", file=sys.stderr, flush=True)
+            figures[name].append(table.contenders[name]())
+    return Measured(table.title, figures, table.to, list(table.compare), list(table.plot), table.axis, table.note)
 
 
 def percentile(ordered: list[int], share: float) -> float:

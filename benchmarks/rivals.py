@@ -1,125 +1,40 @@
-"""The handlers that dblog is measured against, each written as its users write it."""
+"""The handlers that are compared, each opened as its users open it, by name: so that any process can open any."""
 
-import json
 import logging
 import logging.handlers
 import queue
-import socket
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
-import psycopg
-
+from benchmarks.inserting import ExecutemanyHandler, InsertHandler, SqlAlchemyHandler
+from benchmarks.kinds import Calls, Loguru, Standard
 from dblog import DatabaseLogHandler
 
-STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 QUEUE_BYTES = 1024**3
-
-INSERT = """
-    INSERT INTO dblog_logs (writer_id, batch_seq, timestamp, level_no, level, logger_name, hostname, process_id, module,
-        function_name, filename, lineno, pathname, thread_id, thread_name, exception, extra_data, message)
-    VALUES (%s, 1, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
+"""A queue as large as the rivals', which have no bound at all."""
+DRAIN = 120.0
+"""Seconds that may pass until what waits is in the table."""
+FILE_BYTES, BACKUPS = 10_000_000, 5
 
 
-class ExecutemanyHandler(logging.Handler):
-    """Collects 1,000 records and inserts them with one `executemany` and one commit."""
+@dataclass(frozen=True)
+class Rival:
+    """A way to log.
 
-    def __init__(self, dsn: str, batch_size: int = 1000) -> None:
-        super().__init__()
-        self._connection = psycopg.connect(dsn)
-        self._rows: list[tuple[object, ...]] = []
-        self._batch_size = batch_size
-        self._writer_id = uuid.uuid4()
-        self._hostname = socket.gethostname()
+    Args:
+        name: What the tables call it.
+        open: Opens it for the database with that connection string, and delivers everything at the end.
+        environment: Variables that its process needs.
+    """
 
-    def emit(self, record: logging.LogRecord) -> None:
-        extra = {key: value for key, value in record.__dict__.items() if key not in STANDARD}
-        self._rows.append(
-            (
-                self._writer_id,
-                datetime.fromtimestamp(record.created, UTC),
-                record.levelno,
-                record.levelname,
-                record.name,
-                self._hostname,
-                record.process,
-                record.module,
-                record.funcName,
-                record.filename,
-                record.lineno,
-                record.pathname,
-                record.thread,
-                record.threadName,
-                record.exc_text,
-                json.dumps(extra) if extra else None,
-                record.getMessage(),
-            )
-        )
-        if len(self._rows) >= self._batch_size:
-            self.flush()
-
-    def flush(self) -> None:
-        rows, self._rows = self._rows, []
-        if rows:
-            with self._connection.cursor() as cursor:
-                cursor.executemany(INSERT, rows)
-            self._connection.commit()
-
-    def close(self) -> None:
-        self.flush()
-        self._connection.close()
-        super().close()
-
-
-@contextmanager
-def dblog_handler(dsn: str) -> Iterator[logging.Handler]:
-    """dblog with a queue as large as the rivals', which have no bound at all."""
-    handler = DatabaseLogHandler(dsn, queue_max_bytes=QUEUE_BYTES, close_timeout=120)
-    try:
-        yield handler
-        handler.flush(120)
-    finally:
-        handler.close()
-
-
-@contextmanager
-def queue_and_executemany(dsn: str) -> Iterator[logging.Handler]:
-    """The standard library's recipe: a `QueueHandler`, and a `QueueListener` in front of the slow handler."""
-    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    target = ExecutemanyHandler(dsn)
-    listener = logging.handlers.QueueListener(records, target)
-    listener.start()
-    try:
-        yield logging.handlers.QueueHandler(records)
-    finally:
-        listener.stop()
-        target.close()
-
-
-@contextmanager
-def rotating_file(folder: Path) -> Iterator[logging.Handler]:
-    """The standard `RotatingFileHandler` with the usual format: 10 MB and 5 backups."""
-    handler = logging.handlers.RotatingFileHandler(folder / "app.log", maxBytes=10_000_000, backupCount=5)
-    handler.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
-    try:
-        yield handler
-    finally:
-        handler.close()
-
-
-@contextmanager
-def no_op() -> Iterator[logging.Handler]:
-    """A handler that does nothing: what `logging` itself costs."""
-
-    class NoOp(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            pass
-
-    yield NoOp()
+    name: str
+    open: Callable[[str], AbstractContextManager[Calls]]
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -134,3 +49,131 @@ def logger_with(handler: logging.Handler) -> Iterator[logging.Logger]:
     finally:
         logger.removeHandler(handler)
         logger.propagate = True
+
+
+@contextmanager
+def no_op(_dsn: str) -> Iterator[Calls]:
+    """A handler that does nothing: what `logging` itself costs."""
+
+    class NoOp(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            pass
+
+    with logger_with(NoOp()) as logger:
+        yield Standard(logger)
+
+
+@contextmanager
+def dblog_handler(dsn: str) -> Iterator[Calls]:
+    """dblog with its defaults, but for the bound of its queue."""
+    handler = DatabaseLogHandler(dsn, queue_max_bytes=QUEUE_BYTES, close_timeout=DRAIN)
+    try:
+        with logger_with(handler) as logger:
+            yield Standard(logger)
+        handler.flush(DRAIN)
+    finally:
+        handler.close()
+
+
+@contextmanager
+def journaling(dsn: str) -> Iterator[Calls]:
+    """dblog with each record in a file before its call returns."""
+    with tempfile.TemporaryDirectory() as folder:
+        handler = DatabaseLogHandler(
+            dsn, durability="journal", spool_dir=folder, queue_max_bytes=QUEUE_BYTES, close_timeout=DRAIN
+        )
+        try:
+            with logger_with(handler) as logger:
+                yield Standard(logger)
+            handler.flush(DRAIN)
+        finally:
+            handler.close()
+
+
+@contextmanager
+def direct(target: logging.Handler) -> Iterator[Calls]:
+    """A handler that does its work in the call."""
+    try:
+        with logger_with(target) as logger:
+            yield Standard(logger)
+    finally:
+        target.close()
+
+
+@contextmanager
+def queued(target: logging.Handler) -> Iterator[Calls]:
+    """The standard library's recipe: a `QueueHandler`, and a `QueueListener` in front of the slow handler."""
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    listener = logging.handlers.QueueListener(records, target)
+    listener.start()
+    try:
+        with logger_with(logging.handlers.QueueHandler(records)) as logger:
+            yield Standard(logger)
+    finally:
+        listener.stop()
+        target.close()
+
+
+@contextmanager
+def file(_dsn: str) -> Iterator[Calls]:
+    """The standard `FileHandler` with the usual format."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        direct(_formatted(logging.FileHandler(Path(folder, "app.log")))) as calls,
+    ):
+        yield calls
+
+
+@contextmanager
+def rotating_file(_dsn: str) -> Iterator[Calls]:
+    """The standard `RotatingFileHandler` with the usual format."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "app.log")
+        handler = logging.handlers.RotatingFileHandler(path, maxBytes=FILE_BYTES, backupCount=BACKUPS)
+        with direct(_formatted(handler)) as calls:
+            yield calls
+
+
+@contextmanager
+def loguru_file(_dsn: str) -> Iterator[Calls]:
+    """loguru with a file of the same format and size, written by its own thread."""
+    from loguru import logger  # only its own process needs it
+
+    logger.remove()
+    with tempfile.TemporaryDirectory() as folder:
+        sink = logger.add(
+            Path(folder, "app.log"),
+            format="{time:YYYY-MM-DD HH:mm:ss,SSS} - {name} - {level} - {message}",
+            rotation=FILE_BYTES,
+            retention=BACKUPS,
+            enqueue=True,
+            diagnose=False,
+        )
+        try:
+            yield Loguru(logger)
+        finally:
+            logger.remove(sink)
+
+
+def _formatted(handler: logging.Handler) -> logging.Handler:
+    handler.setFormatter(logging.Formatter(FORMAT))
+    return handler
+
+
+NO_OP = Rival("no-op handler", no_op)
+DBLOG = Rival("dblog", dblog_handler, {"DBLOG_SPEEDUPS": "0"})
+DBLOG_FAST = Rival("dblog with speedups", dblog_handler, {"DBLOG_SPEEDUPS": "1"})
+DBLOG_JOURNAL = Rival("dblog, durability: journal", journaling)
+EXECUTEMANY = Rival("QueueHandler, executemany 1,000", lambda dsn: queued(ExecutemanyHandler(dsn)))
+SQLALCHEMY = Rival("QueueHandler, SQLAlchemy insert 1,000", lambda dsn: queued(SqlAlchemyHandler(dsn)))
+INSERT = Rival("INSERT and commit per record", lambda dsn: direct(InsertHandler(dsn)))
+FILE = Rival("FileHandler", file)
+ROTATING_FILE = Rival("RotatingFileHandler", rotating_file)
+LOGURU = Rival("loguru, enqueue=True", loguru_file)
+
+OURS = (DBLOG, DBLOG_FAST) if find_spec("dblog_speedups") else (DBLOG,)
+"""dblog in pure Python, and with its accelerator where that is installed."""
+RIVALS = {
+    rival.name: rival
+    for rival in (NO_OP, *OURS, DBLOG_JOURNAL, EXECUTEMANY, SQLALCHEMY, INSERT, FILE, ROTATING_FILE, LOGURU)
+}
