@@ -180,7 +180,7 @@ class Databases:
         """Make a database, and drop it at the end together with whatever connections it still has."""
         self._made += 1
         name = f"{self._prefix}_{self._made}"
-        self._run("CREATE DATABASE {} TEMPLATE {}", name, template)
+        self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
         try:
             self._run("ALTER DATABASE {} SET TimeZone TO {}", name, TIME_ZONE)
             yield Database(name, self._server.dsn(name))

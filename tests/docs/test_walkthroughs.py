@@ -33,9 +33,10 @@ from dblog.config import load_settings
 BY_THEMSELVES = (DOCS / "cookbook.md",)
 """Documents with a test of their own."""
 WALKED = [path for path in documents() if path not in BY_THEMSELVES]
-ROLES = ("log_writer", "log_reader")
+ROLES = ("shop_keeper", "shop_writer", "shop_reader", "other_writer", "other_reader")
+MADE_BY_INIT = ("dblog_owner", "dblog_writer", "dblog_reader")
 
-_CREATED = re.compile(r"CREATE ROLE (\w+) LOGIN")
+_CREATED = re.compile(r"CREATE ROLE (\w+)")
 
 
 @pytest.mark.usefixtures("in_utc")
@@ -132,7 +133,8 @@ class Walk:
     def drop_roles(self) -> None:
         """Take away what belongs to the server and not to the database."""
         with self._database.connect() as connection:
-            for role in map(sql.Identifier, self._roles):
+            known = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
+            for role in map(sql.Identifier, [*self._roles, *(known & {*MADE_BY_INIT})]):
                 connection.execute(sql.SQL("DROP OWNED BY {}").format(role))
                 connection.execute(sql.SQL("DROP ROLE {}").format(role))
 
