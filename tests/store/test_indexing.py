@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from crashes import killed_at_each_statement
 from eventually import eventually
-from failpoints import killed_at_each_statement
 from migrated import prepare
 from partitioned import now_of
 from psycopg import sql

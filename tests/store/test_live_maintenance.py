@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 import sqlalchemy as sa
-from failpoints import killed_at_each_statement
+from crashes import killed_at_each_statement
 from migrated import prepare
 from partitioned import now_of, of
 from psycopg import sql

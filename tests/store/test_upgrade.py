@@ -3,8 +3,8 @@
 from threading import Thread
 
 import pytest
+from crashes import killed_at_each_statement
 from eventually import eventually
-from failpoints import killed_at_each_statement
 from migrated import prepare
 from servers import Database
 from upgraded import catalogue, make_revision
