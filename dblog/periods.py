@@ -38,6 +38,12 @@ def offsets_ahead(granularity: PartitionBy, ahead: int) -> tuple[timedelta, ...]
     return tuple(sorted({step * count for step in steps for count in range(ahead + 1) if step * count <= last}))
 
 
+def reach_ahead(granularity: PartitionBy, ahead: int) -> tuple[timedelta, timedelta]:
+    """How far from now the partitions of the records go, and those of the ledger, which hold a day each."""
+    records = max(offsets_ahead(granularity, ahead))
+    return records, min(records, max(offsets_ahead("day", ahead)))
+
+
 def is_remembered(birth_day: str, today: date) -> bool:
     """True where the ledger has a place for batches of a day: not too old, and not far ahead, by a wrong clock.
 

@@ -34,33 +34,6 @@ NAMES = [
     "shutdown_logging",
 ]
 
-IMPORT_EACH_ALONE = """
-import os, pkgutil, sys, dblog
-import alembic.operations, click, psycopg, pydantic, rich.progress, sqlalchemy.dialects.postgresql  # once for all
-failed = []
-for module in pkgutil.walk_packages(dblog.__path__, "dblog."):
-    if module.name == "dblog.__main__" or module.name.startswith("dblog.migrations"):
-        continue
-    child = os.fork()
-    if child == 0:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "dblog"]:
-            del sys.modules[name]
-        try:
-            __import__(module.name)
-        except BaseException as error:
-            print(module.name, repr(error), flush=True)
-            os._exit(1)
-        os._exit(0)
-    if os.waitpid(child, 0)[1]:
-        failed.append(module.name)
-sys.exit(len(failed))
-"""
-
-
-def python(code: str) -> subprocess.CompletedProcess[str]:
-    """Run a piece of Python in an interpreter of its own."""
-    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=TOP)
-
 
 def test_the_public_names_are_these() -> None:
     """The package offers these names, sorted, each with a docstring; to add or remove one is a decision."""
@@ -73,12 +46,6 @@ def test_what_is_not_there_is_no_attribute() -> None:
     """A misspelt name is an AttributeError that says so, as for any module."""
     with pytest.raises(AttributeError, match="module 'dblog' has no attribute 'RotatingFileHandler'"):
         dblog.RotatingFileHandler  # noqa: B018 - asking for it is the test
-
-
-def test_each_module_can_be_imported_alone() -> None:
-    """No module relies on another one having been imported before it: the imports form no circle."""
-    done = python(IMPORT_EACH_ALONE)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_command_is_a_module_too() -> None:
@@ -115,7 +82,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def test_the_metadata_say_what_pyproject_says(wheel: Path) -> None:
-    """Version, licence, Python and the extra for the embedded server reach the wheel."""
+    """Version, licence, Python and the extras reach the wheel."""
     project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
@@ -123,7 +90,7 @@ def test_the_metadata_say_what_pyproject_says(wheel: Path) -> None:
     assert metadata["Version"] == project["version"]
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert metadata.get_all("Provides-Extra") == ["embedded", "zstd"]
+    assert metadata.get_all("Provides-Extra") == sorted(project["optional-dependencies"])
     assert "Typing :: Typed" in (metadata.get_all("Classifier") or [])
 
 

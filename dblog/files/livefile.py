@@ -199,10 +199,15 @@ class LiveFile:
 
     def _end(self, width: int) -> bytes | None:
         """The last bytes of the file; None where they cannot be read."""
+        opened: list[int] = []  # as in _write_rest: no signal handler can raise between opening and noting it
         try:
-            with self.path.open("rb", buffering=0) as file:
-                same = os.path.samestat(os.fstat(file.fileno()), os.fstat(self.fd))
-                return os.pread(file.fileno(), width, self.size - width) if same else None
+            try:
+                opened.extend(map(os.open, (self._name,), (os.O_RDONLY,)))
+                same = os.path.samestat(os.fstat(opened[0]), os.fstat(self.fd))
+                return os.pread(opened[0], width, self.size - width) if same else None
+            finally:
+                for fd in opened:
+                    os.close(fd)
         except OSError:  # it may be written and not read, or there is no descriptor left
             return None
 

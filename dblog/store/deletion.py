@@ -37,8 +37,8 @@ def may_go_whole(connection: sa.Connection, names: Names, partition: str, cuts: 
 
 def count_due(connection: sa.Connection, names: Names, partition: str, cuts: Cuts) -> dict[int, int]:
     """How many rows may go, by the number of the level."""
-    statement = "SELECT level_no, count(*) FROM {part} WHERE {due} GROUP BY level_no ORDER BY level_no"
-    return {level: rows for level, rows in connection.execute(*_composed(statement, names, partition, cuts))}
+    statement = "SELECT level_no, count(*) AS rows FROM {part} WHERE {due} GROUP BY level_no ORDER BY level_no"
+    return {row.level_no: row.rows for row in connection.execute(*_composed(statement, names, partition, cuts))}
 
 
 def delete_due(
@@ -62,7 +62,7 @@ def delete_due(
         for first in range(0, pages, PAGES):
             begun = time.monotonic()
             batch = {"first": f"({first},0)", "last": f"({first + PAGES},0)"}
-            gone = Counter[int]({level: rows for level, rows in connection.execute(statement, known | batch)})
+            gone = Counter[int]({row.level_no: row.rows for row in connection.execute(statement, known | batch)})
             yield gone
             if gone:
                 rest(time.monotonic() - begun)
@@ -136,7 +136,7 @@ _DELETE: Final = """
         WHERE ledger.birth_day = found.birth_day
           AND ledger.writer_id = found.writer_id AND ledger.batch_seq = found.batch_seq
     )
-    SELECT level_no, count(*) FROM gone GROUP BY level_no
+    SELECT level_no, count(*) AS rows FROM gone GROUP BY level_no
 """
 
 # Killed before the drop, the next run does it again: hence the conflicts.

@@ -10,7 +10,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from dblog.errors import DatabaseError
 from dblog.faults import sqlstate_of
-from dblog.periods import PartitionBy, end_of, offsets_ahead
+from dblog.periods import PartitionBy, end_of, reach_ahead
 from dblog.store.engine import verbatim
 from dblog.store.layout import layout_of
 from dblog.store.names import Names, Table
@@ -56,14 +56,12 @@ def plan_ahead(
     Whatever the granularity was before, no gap is left, because each new partition begins and ends where others do.
     """
     known = tuple(existing)
-    until = now + max(offsets_ahead(granularity, ahead))
-    days: PartitionBy = "day"  # what a partition of the ledger holds, however long those of the records are
-    ledger_until = min(until, now + max(offsets_ahead(days, ahead)))
+    records, ledger = reach_ahead(granularity, ahead)
     return tuple(
         sorted(
             {
-                *_gaps([part for part in known if part.table == "logs"], granularity, now, until),
-                *_gaps([part for part in known if part.table == "batches"], days, now, ledger_until),
+                *_gaps([part for part in known if part.table == "logs"], granularity, now, now + records),
+                *_gaps([part for part in known if part.table == "batches"], "day", now, now + ledger),
             }
         )
     )

@@ -1,6 +1,8 @@
 """The SQL for whoever may change a database where dblog may not."""
 
 import io
+from datetime import timedelta
+from typing import Final
 
 import sqlalchemy as sa
 from alembic.operations import Operations
@@ -8,11 +10,13 @@ from alembic.runtime.migration import MigrationContext
 from psycopg import sql
 
 from dblog.errors import UsageError
-from dblog.periods import offsets_ahead
+from dblog.periods import PartitionBy, reach_ahead
 from dblog.store.engine import verbatim
 from dblog.store.layout import Layout
 from dblog.store.migrate import context_options
 from dblog.store.names import Names
+
+HOUR: Final = timedelta(hours=1)
 
 
 def sql_script(layout: Layout, partitions_ahead: int, *, since: str | None = None) -> str:
@@ -42,11 +46,27 @@ def sql_script(layout: Layout, partitions_ahead: int, *, since: str | None = Non
         if names.schema != "public":
             operations.execute(sa.schema.CreateSchema(names.schema, if_not_exists=True))
         context.run_migrations(operations=operations)
-        for offset in offsets_ahead(layout.partition_by, partitions_ahead):
-            hours = int(offset.total_seconds() // 3600)
-            call = f"SELECT {names.qualified(names.make_partition)}(now() + interval '{hours} hours')"
-            operations.execute(verbatim(call))
+        operations.execute(verbatim(_partitions_ahead(layout, partitions_ahead)))
     return out.getvalue() + _grants(names)
+
+
+def _partitions_ahead(layout: Layout, ahead: int) -> str:
+    """Make a partition for now and for each period of the records and of the ledger that begins within their reach."""
+    records, ledger = (f"interval '{reach // HOUR} hours'" for reach in reach_ahead(layout.partition_by, ahead))
+    names = layout.names
+    return f"""SELECT {names.qualified(names.make_partition)}(moment)
+FROM (
+    SELECT now()
+    UNION {_beginnings(layout.partition_by, records)}
+    UNION {_beginnings("day", ledger)}
+) AS ahead (moment)
+ORDER BY moment"""
+
+
+def _beginnings(granularity: PartitionBy, reach: str) -> str:
+    now, step = "now() AT TIME ZONE 'UTC'", f"interval '1 {granularity}'"
+    first = f"date_trunc('{granularity}', {now}) + {step}"
+    return f"SELECT start AT TIME ZONE 'UTC' FROM generate_series({first}, {now} + {reach}, {step}) AS start"
 
 
 def _grants(names: Names) -> str:

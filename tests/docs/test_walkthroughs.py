@@ -207,6 +207,7 @@ class Walk:
 def gist(text: str) -> str:
     """A text without what differs from run to run."""
     text = re.sub(r"(PostgreSQL \d+(\.\d+)*) \([^)]*\)", r"\1", text)
+    text = re.sub(r"\d+(\.\d+)? (bytes|[kMGT]B)\b", "0 bytes", text)
     text = re.sub(r"\d+\.\d+|(?<=\[)\d+(?=\])|\d{2,}", "0", text)
     return "\n".join(line.rstrip() for line in text.split("\n"))
 

@@ -1,6 +1,7 @@
-"""Runs the maintenance in forked children, each of which dies before its n-th statement; told by lines on stdin.
+"""Runs the maintenance in forked children, each of which dies at one of its statements; told by lines on stdin.
 
-A line is a connection string and a number, in JSON; 0 for a run that may live. The answer is how the child ended.
+A line is a connection string and a list in JSON: `before` or `after`, a part of the statement, and which of those with
+that part it is; null for a run that may live. The answer is how the child ended.
 """
 
 import json
@@ -20,31 +21,31 @@ KILLED = 9
 POLICY = Policy(300, {10: 7})
 
 
-def die_before(number: int) -> None:
-    """End the process as SIGKILL would, just before a statement."""
+def die(when: str, part: str, number: int) -> None:
+    """End the process as SIGKILL would, just before or after a statement."""
     left = number
 
-    def count(*_: object) -> None:
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         nonlocal left
-        left -= 1
+        left -= part in statement
         if left == 0:
             os._exit(KILLED)
 
-    sa.event.listen(sa.Engine, "before_cursor_execute", count)
+    sa.event.listen(sa.Engine, f"{when}_cursor_execute", count)
 
 
 def maintain(dsn: str) -> None:
     """One run, with an archive that takes everything."""
     with keeping(load_settings({}, dsn=dsn).database) as (connection, names):
-        run = begin(connection, names, POLICY, ahead=2, force=True, archiver=lambda *_: None)
+        run = begin(connection, names, POLICY, ahead=9, force=True, archiver=lambda *_: None)
         for _ in run.removals:
             pass
 
 
-def child(dsn: str, number: int) -> None:
+def child(dsn: str, point: tuple[str, str, int] | None) -> None:
     """Be killed, or come to the end; whoever was killed before may hold the lock for another moment."""
-    if number:
-        die_before(number)
+    if point:
+        die(*point)
     while True:
         try:
             maintain(dsn)
@@ -55,11 +56,11 @@ def child(dsn: str, number: int) -> None:
 
 
 for line in sys.stdin:
-    dsn, number = json.loads(line)
+    dsn, point = json.loads(line)
     process = os.fork()
     if not process:
         try:
-            child(dsn, number)
+            child(dsn, point)
         finally:
             os._exit(1)
     _, status = os.waitpid(process, 0)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count, takewhile
 from pathlib import Path
 
 import psycopg
@@ -16,8 +17,24 @@ from servers import Database, Databases
 
 PROGRAM = Path(__file__).parent / "killed_prune.py"
 KILLED, LIVES = 9, 0
-STRIDE = 31
-"""The ordinary test kills at one statement of so many, the long one at each."""
+STEPS = {
+    "dblog_make_partition": 1,
+    " FINALIZE": 1,
+    'DROP TABLE "public"."dblog_logs': 1,
+    'DROP TABLE "public"."dblog_batches': 1,
+    "INSERT INTO public.dblog_settings": 1,
+    "dblog_logs, expired": 1,
+    'ALTER TABLE "public"."dblog_logs" DETACH': 3,  # the last: no later one hides that its horizon was not recorded
+    'INSERT INTO "public"."dblog_logs"': 1,
+    "WITH gone AS": 1,
+    "DELETE FROM public.dblog_settings": 1,
+    "VACUUM": 1,
+    "dblog_logs, frozen'": 1,
+}
+"""What tells a statement of each kind that changes something, and which of them."""
+
+Point = tuple[str, str, int]
+"""Before or after, a part of the statement, and which of those with that part."""
 
 
 @pytest.fixture
@@ -38,6 +55,8 @@ def fill(database: Database) -> None:
             comment = f"dblog partition of public.dblog_logs, expired{mark}"
             detach(connection, log(connection, days, (20, "x")), comment)
         detach(connection, log(connection, 313, (20, "mine")), "mine")
+        emptied = "dblog partition of public.dblog_logs, expired, but for what is kept longer"
+        detach(connection, log(connection, 5, (40, "late")), emptied)
         begun = log(connection, 200, (40, "begun"))
         remember(connection, "hold dblog_logs_p20000101", "2000-01-08T00:00:00+00:00")
         with reader.transaction():
@@ -73,11 +92,11 @@ class Runs:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
-    def run(self, database: Database, number: int) -> int:
-        """Run until the statement of that number; returns how it ended."""
+    def run(self, database: Database, point: Point | None) -> int:
+        """Run until that statement, or to the end; returns how it ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([database.dsn, number]) + "\n")
+        self._process.stdin.write(json.dumps([database.dsn, point]) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
@@ -100,33 +119,43 @@ def started() -> Iterator[Runs]:
             process.wait(TIMEOUT)
 
 
-def kill_at_each(databases: Databases, template: str, stride: int) -> int:
-    """Kill a run at statement after statement, and look at what the next one leaves; returns how many there are."""
-    with started() as runs:
+class Trial:
+    """Databases in which runs are killed, and what an undisturbed run leaves."""
+
+    def __init__(self, databases: Databases, template: str, runs: Runs) -> None:
+        self._databases = databases
+        self._template = template
+        self._runs = runs
         with databases.new(template) as database:
-            assert runs.run(database, 0) == LIVES
-            undisturbed = state(database)
-            assert runs.run(database, 0) == LIVES
-            assert state(database) == undisturbed
-        number = 1
-        while True:
-            with databases.new(template) as database:
-                ended = runs.run(database, number)
-                if ended == LIVES:
-                    break
-                assert ended == KILLED
-                assert runs.run(database, 0) == LIVES
-                assert state(database) == undisturbed, f"killed before statement {number}"
-            number += stride
-    return number
+            assert runs.run(database, None) == LIVES
+            self._undisturbed = state(database)
+            assert runs.run(database, None) == LIVES
+            assert state(database) == self._undisturbed
+
+    def kill(self, when: str, part: str, number: int) -> bool:
+        """Kill a run there and look at what the next one leaves; False where it came to the end before."""
+        with self._databases.new(self._template) as database:
+            ended = self._runs.run(database, (when, part, number))
+            if ended == LIVES:
+                return False
+            assert ended == KILLED
+            assert self._runs.run(database, None) == LIVES
+            assert state(database) == self._undisturbed, f"killed {when} {part!r}, {number}"
+        return True
 
 
 def test_a_killed_run_is_made_good(databases: Databases, template: str) -> None:
-    """Killed at one statement of many, and run again: the same tables, rows, ledger and settings."""
-    assert kill_at_each(databases, template, STRIDE) > 2 * STRIDE
+    """Killed just after a statement of each kind, and run again: the same tables, rows, ledger and settings."""
+    with started() as runs:
+        trial = Trial(databases, template, runs)
+        for step, number in STEPS.items():
+            assert trial.kill("after", step, number), step
 
 
 @pytest.mark.torture
 def test_a_run_that_is_killed_at_any_statement_is_made_good(databases: Databases, template: str) -> None:
     """Killed at each of its statements, and run again: the same tables, rows, ledger and settings."""
-    assert kill_at_each(databases, template, 1) > 40
+    with started() as runs:
+        trial = Trial(databases, template, runs)
+        killed = list(takewhile(lambda number: trial.kill("before", "", number), count(1)))
+    assert len(killed) > 100

@@ -164,7 +164,8 @@ def test_the_reading_commands_work_as_a_reader(
     command_line: Installation, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever may read can run every command that reads."""
-    assert run([*words, "--dsn", command_line.login("reader")]) == 0, capsys.readouterr().err
+    code = run([*words, "--dsn", command_line.login("reader")])
+    assert code == 0, capsys.readouterr()
 
 
 @pytest.mark.parametrize(
@@ -201,8 +202,11 @@ def test_the_keeping_commands_work_as_the_owner(
 ) -> None:
     """A member of the owner keeps the tables, partitions that the function made included."""
     with command_line.database.connect() as owner:
-        owner.execute(f"SELECT {command_line.places()['function']}(now() - interval '390 days')".encode())
-    assert run([*words, "--dsn", command_line.login("owner")]) <= (words == ["doctor"]), capsys.readouterr()
+        made = owner.execute(f"SELECT {command_line.places()['function']}(now() - interval '390 days')".encode())
+        name = sql.Identifier(command_line.names.schema, str(made.fetchall()[0][0]))
+        code = run([*words, "--dsn", command_line.login("owner")])
+        owner.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))  # doctor warns of it, whoever asks
+    assert code <= (words == ["doctor"]), capsys.readouterr()
 
 
 def refused(installed: Installation, kind: str, statement: str) -> None:
