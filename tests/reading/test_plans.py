@@ -34,7 +34,7 @@ def settle(connection: psycopg.Connection, count: int) -> None:
         "INSERT INTO dblog_logs (writer_id, batch_seq, timestamp, level_no, level, logger_name, hostname, message, "
         "trace_id) SELECT gen_random_uuid(), 1, %s + i * %s, kind.number, kind.name, 'app.' || i * 7 %% 50, 'web-1', "
         "rpad('row ' || i, 200), CASE WHEN i %% 10 = 3 THEN md5((i / 100)::text) END "
-        "FROM generate_series(0, %s - 1) AS i, LATERAL (SELECT hashint4(i) & 1023 AS lot), "
+        "FROM generate_series(0, %s - 1) AS i, LATERAL (SELECT hashint4(i) & 1023 AS lot) AS drawn, "
         "LATERAL (SELECT CASE WHEN lot < 26 THEN 40 WHEN lot < 102 THEN 30 ELSE 20 END AS number, "
         "CASE WHEN lot < 26 THEN 'ERROR' WHEN lot < 102 THEN 'WARNING' ELSE 'INFO' END AS name) AS kind",
         [MIDNIGHT - timedelta(days=DAYS), timedelta(days=DAYS) / count, count],
