@@ -75,14 +75,14 @@ class Maintainer:
 
     def restart_after_fork(self) -> None:
         """Let go of the parent's connections without a word to the server, and go on in the child."""
-        for descriptor in self._sockets:
+        for descriptor in self._sockets.values():
             _point_nowhere(descriptor)
         if not self.closed:
             self._begin()
 
     def _begin(self) -> None:
         self._end = threading.Event()
-        self._sockets: set[int] = set()
+        self._sockets: dict[int, int] = {}  # by the identity of the driver's connection
         pause = random.SystemRandom().uniform(0.0, min(self._every, FIRST_LOOK))  # so that not all come at once
         threading.Thread(target=self._run, args=(self._end, pause), name=THREAD, daemon=True).start()
 
@@ -131,10 +131,14 @@ class Maintainer:
         import sqlalchemy as sa
 
         def add(opened: Any, _: object) -> None:
-            self._sockets.add(opened.fileno())
+            self._sockets[id(opened)] = opened.fileno()
+
+        def forget(opened: Any, _: object) -> None:  # before it is closed: its number may be somebody else's soon
+            self._sockets.pop(id(opened), None)
 
         add(connection.connection.driver_connection, None)
         sa.event.listen(connection.engine, "connect", add)
+        sa.event.listen(connection.engine, "close", forget)
 
 
 def _point_nowhere(descriptor: int) -> None:

@@ -11,6 +11,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from dblog import defaults
 from dblog.archive.relation import midnight
 from dblog.errors import DblogError
+from dblog.store.beyond import become_owner
 from dblog.store.engine import verbatim
 from dblog.store.names import Names
 from dblog.store.partitions import (
@@ -78,6 +79,7 @@ def _make_day(connection: sa.Connection, names: Names, moment: datetime) -> None
     since = midnight(moment.astimezone(UTC).date())
     until = since + timedelta(days=1)
     with connection.begin():
+        become_owner(connection, names)
         connection.execute(sa.select(sa.func.set_config("lock_timeout", "2s", True)))
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(names.lock, 0))))
         others = [part for part in list_partitions(connection, names) if part.table == "logs"]

@@ -32,8 +32,8 @@ def archive_of(settings: Settings, location: str | None) -> Archive:
     Raises:
         UsageError: Neither names one.
     """
-    found = location or settings.logging.database.archive
-    if not found:
+    found = settings.logging.database.archive if location is None else location
+    if found is None:
         raise UsageError("ARCHIVE: give a directory or s3://bucket/prefix, or set logging.database.archive")
     return Archive.at(found, settings.database.table_prefix)
 

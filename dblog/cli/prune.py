@@ -113,7 +113,7 @@ def command(
         loggers={**configured.loggers, **loggers},
         max_bytes=max_bytes or configured.max_bytes,
     )
-    url = archive or settings.logging.database.archive
+    url = settings.logging.database.archive if archive is None else archive  # '' is a mistake, not none
     refusal: DblogError | None = None
     with keeping(settings.database) as (connection, names):
         archiver = archiver_for(url, names)

@@ -20,8 +20,7 @@ def make_old_partition(connection: sa.Connection, names: Names, moment: datetime
         The name of the partition, also where it was there already.
     """
     parent = names.qualified(names.logs)
-    owner = connection.scalar(_OWNER, {"parent": parent})
-    connection.execute(verbatim(f"SET LOCAL ROLE {quoted(str(owner))}"))
+    become_owner(connection, names)
     connection.execute(sa.select(sa.func.set_config("lock_timeout", "2s", True)))
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(names.lock, 0))))
     others = [part for part in list_partitions(connection, names) if part.table == "logs" and not part.default]
@@ -38,6 +37,12 @@ def make_old_partition(connection: sa.Connection, names: Names, moment: datetime
     connection.execute(verbatim(f"COMMENT ON TABLE {child} IS {literal(mark)}"))
     connection.execute(verbatim(f"ALTER TABLE {parent} ATTACH PARTITION {child} FOR VALUES {bounds}"))
     return name
+
+
+def become_owner(connection: sa.Connection, names: Names) -> None:
+    """Be the owner of the records until the transaction ends: the retention can drop only what the owner has made."""
+    owner = connection.scalar(_OWNER, {"parent": names.qualified(names.logs)})
+    connection.execute(verbatim(f"SET LOCAL ROLE {quoted(str(owner))}"))
 
 
 _OWNER = sa.text("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(:parent)")

@@ -1,6 +1,6 @@
 """What the retention has to do, found by the clock of the server; nothing is changed here."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -109,7 +109,7 @@ def find_expired(connection: sa.Connection, names: Names, policy: Policy) -> Exp
             due += oversize([part for part in free if part.name not in going], now, policy.max_bytes)
             going = {part.name for part in due}
         stay = [part for part in partitions if part.name not in going]
-        doubts = (doubt_about_clock(connection, names, now), _doubt_about_number(is_excessive(partitions, due)))
+        doubts = (doubt_about_clock(connection, names, now), _doubt_about_number(is_excessive(partitions, due, now)))
         return Expiry(
             now=now,
             policy=policy,
@@ -123,6 +123,17 @@ def find_expired(connection: sa.Connection, names: Names, policy: Policy) -> Exp
             bytes=total_bytes(stay),
             limit_in_days=forecast(stay, now, policy),
         )
+
+
+def still_there(connection: sa.Connection, names: Names, expiry: Expiry) -> Expiry:
+    """What another run, whose turn came between, has left of what was found."""
+    attached = {part.name: part.detaching for part in list_partitions(connection, names)}
+    return replace(
+        expiry,
+        due=tuple(part for part in expiry.due if attached.get(part.name) is False),
+        thin=tuple(each for each in expiry.thin if attached.get(each.part.name) is False),
+        pending=tuple(part for part in expiry.pending if attached.get(part.name)),
+    )
 
 
 def planned(connection: sa.Connection, names: Names, expiry: Expiry, *, archive: bool = False) -> tuple[Removal, ...]:

@@ -6,6 +6,7 @@ finishing a detach can keep others waiting for a moment, and depends on nothing 
 
 from collections import Counter
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,7 +19,7 @@ from dblog.store.names import Names
 from dblog.store.partitions import make_ahead, server_now
 from dblog.store.policy import Policy
 from dblog.store.retention import Archiver, Refused, prune
-from dblog.store.turn import alone
+from dblog.store.turn import Busy, alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def _go_on(
         yield from prune(connection, names, expiry, force=force, archiver=archiver)
     except Refused as error:
         refusal = error
-    with alone(connection, names):
+    with suppress(Busy), alone(connection, names):  # whoever has begun another run does this, too
         yield from (Removal(name, "frozen") for name in look_after(connection, names, expiry.now))
     if refusal is not None:
         raise refusal

@@ -105,8 +105,11 @@ def affected(partitions: Iterable[Partition], now: datetime, policy: Policy) -> 
     return tuple(found)
 
 
-def is_excessive(partitions: Collection[Partition], due: Iterable[Partition]) -> bool:
-    """Whether more than two, and more than half, of the records' partitions would go: a number may be wrong."""
-    total = sum(part.table == "logs" for part in partitions)
+def is_excessive(partitions: Collection[Partition], due: Iterable[Partition], now: datetime) -> bool:
+    """Whether more than two, and more than half, of the records' partitions would go: a number may be wrong.
+
+    Those that were made ahead have nothing to lose, and do not count.
+    """
+    total = sum(part.table == "logs" and (part.start is None or part.start <= now) for part in partitions)
     going = sum(part.table == "logs" for part in due)
     return going > 2 and going * 2 > total

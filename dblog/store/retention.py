@@ -18,8 +18,8 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from dblog.errors import DblogError
 from dblog.store.deletion import delete_due, rescue, to_rescue
 from dblog.store.engine import verbatim
-from dblog.store.expiry import Expiry, Removal, Thinning
-from dblog.store.horizons import forget_others, record_horizon, record_seen, record_thinned
+from dblog.store.expiry import Expiry, Removal, Thinning, still_there
+from dblog.store.horizons import forget_others, holds_of, record_horizon, record_seen, record_thinned
 from dblog.store.marks import Leftover, Mark, comment_of, leftovers
 from dblog.store.names import Names
 from dblog.store.partitions import Partition, is_lock_timeout, list_partitions, make_partition
@@ -61,6 +61,7 @@ def prune(
         Busy: Another process is pruning.
     """
     with alone(connection, names) as own:
+        expiry = still_there(own, names, expiry)
         pruning = _Pruning(connection, own, names, expiry, archiver, force)
         yield from pruning.finish_detaches()  # whatever is doubtful: they stand in the way of everybody's partitions
         if expiry.doubts and (expiry.due or expiry.thin or expiry.leftovers) and not force:
@@ -112,10 +113,17 @@ class _Pruning:
         """Drop what earlier runs have detached, then detach and drop what is due."""
         for left in self._leftovers():
             yield self._drop(left, Removal(left.name, "dropped", size=left.size))
+        defaults = {part.table: part.name for part in list_partitions(self._own, self._names) if part.default}
         for part in self._expiry.due:
+            if part.name in holds_of(self._own, self._names):  # restored since it was found
+                continue
             intended = Removal(part.name, "dropped", part.rows, part.size)
             if part.table in self._stuck:
                 yield replace(intended, action="waiting", blockers=self._stuck[part.table].blockers)
+                continue
+            if part.table in defaults:
+                note = f"nothing is detached beside the default partition {defaults[part.table]}: see `dblog doctor`"
+                yield replace(intended, action="kept", note=note)
                 continue
             removal = self._detach_and_drop(part, intended)
             if removal.action == "waiting":
@@ -125,7 +133,8 @@ class _Pruning:
     def delete(self) -> Iterator[Removal]:
         """Delete the rows that have to go alone."""
         for each in self._expiry.thin:
-            yield from self._thin(each)
+            if each.part.name not in holds_of(self._own, self._names):
+                yield from self._thin(each)
 
     def _leftovers(self) -> tuple[Leftover, ...]:
         return leftovers(self._own, self._names)

@@ -157,6 +157,17 @@ def test_a_bad_policy_is_refused(option: str, capsys: pytest.CaptureFixture[str]
     assert "accepted: " in error
 
 
+def test_an_empty_archive_is_refused(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A variable of the shell that is not set drops nothing without an archive, and hides none that is configured."""
+    (old,) = make_old(database, 400)
+    path = tmp_path / "config.yml"
+    path.write_text(yaml.safe_dump({"logging": {"database": {"archive": str(tmp_path / "archive")}}}))
+    for command in (["prune", "--archive", ""], ["prune", "--dry-run", "--archive", ""], ["archive", ""]):
+        assert run([*command, "--config", str(path), "--dsn", database.dsn]) == 2
+        assert "archive: '' is no place" in capsys.readouterr().err
+    assert exists(database, old)
+
+
 def test_partitions_go_to_the_archive(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--archive` brings what is dropped to safety first; the dry run says so."""
     with database.connect() as connection:

@@ -165,6 +165,20 @@ def test_a_partition_on_hold_is_left_alone(
     assert old not in tables(database)
 
 
+def test_what_was_restored_or_dropped_since_it_was_found_is_left_alone(
+    kept: tuple[sa.Connection, Names], database: Database, connection: psycopg.Connection
+) -> None:
+    """What is put on hold, or dropped by another run, after it was found neither goes nor fails the run."""
+    name, old, gone = log(connection, 10, *MIXED), log(connection, 380, (40, "app")), log(connection, 381, (40, "app"))
+    expiry = find_expired(*kept, POLICY)
+    for each in (name, old):
+        remember(connection, f"hold {each}", at(days=-1).isoformat())
+    connection.execute(f"DROP TABLE {gone}")
+    removals = {removal.name for removal in retention.prune(*kept, expiry, force=True)}
+    assert removals & {name, old, gone} == set()
+    assert len(left(connection)) == len(MIXED) + 1
+
+
 def test_a_partition_that_is_locked_waits(
     kept: tuple[sa.Connection, Names],
     database: Database,

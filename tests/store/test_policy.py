@@ -113,9 +113,10 @@ def test_what_is_due_whole_is_not_looked_into(policy: Policy, age: float, length
     ("due", "total", "excessive"), [(2, 2, False), (3, 5, True), (3, 6, False), (4, 7, True), (0, 0, False)]
 )
 def test_more_than_half_is_excessive(due: int, total: int, excessive: bool) -> None:
-    """Three or more that are more than half of the records' partitions look like a wrong clock."""
+    """Three or more that are more than half of those that are no more to come look like a wrong clock."""
     every = [part(400) for _ in range(total)] + [part(400, "batches") for _ in range(50)]
-    assert is_excessive(every, every[:due]) is excessive
+    ahead = [part(-day) for day in range(2, 10)]
+    assert is_excessive([*every, *ahead], every[:due], NOW) is excessive
 
 
 @given(st.lists(st.integers(0, 100), max_size=20), st.integers(0, 1000))

@@ -85,6 +85,19 @@ def test_a_partition_of_somebody_else_stays(kept: tuple[sa.Connection, Names], d
     assert {"archive", detached} <= tables(database)
 
 
+def test_beside_a_default_partition_nothing_is_dropped_and_it_is_named(
+    kept: tuple[sa.Connection, Names], database: Database
+) -> None:
+    """Where PostgreSQL would refuse to detach, the partition that has to go first is named, and nothing fails."""
+    old, *_ = make_old(*kept, 370)
+    with database.connect() as stranger:
+        stranger.execute("CREATE TABLE rest PARTITION OF dblog_logs DEFAULT")
+        removals = run(kept)
+        assert (removals[old].action, "default partition rest" in removals[old].note) == ("kept", True)
+        stranger.execute("DROP TABLE rest")
+    assert run(kept)[old].action == "dropped"
+
+
 def test_dropping_most_of_the_table_needs_force(kept: tuple[sa.Connection, Names], database: Database) -> None:
     """A retention or a clock that would take more than half of the partitions is refused, unless forced."""
     old = make_old(*kept, *range(370, 380))

@@ -27,7 +27,7 @@ def check_retention(subject: Subject) -> Iterator[Check]:
     going = {part.name for part in due}
     if policy.max_bytes is not None:
         due += oversize([part for part in free if part.name not in going], subject.now, policy.max_bytes)
-    doubt = _doubt(subject, is_excessive(subject.partitions, due)) if due else None
+    doubt = _doubt(subject, is_excessive(subject.partitions, due, subject.now)) if due else None
     late = expired(free, subject.now - GRACE, policy)
     overdue = {part.name for part in late if part.table == "logs" or part.rows}  # old rows get ledger partitions, too
     if doubt is not None:
