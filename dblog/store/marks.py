@@ -43,28 +43,40 @@ class Leftover:
     """Bytes on disk, with indexes."""
 
 
-def comment_of(connection: sa.Connection, names: Names, table: Table, mark: Mark) -> str:
-    """The comment of an expired partition; the server quotes the parent's name as `make_partition` had it quoted."""
-    text = sa.func.format("dblog partition of %I.%I%s", names.schema, names.of(table), mark.text)
+def comment_of(connection: sa.Connection, names: Names, table: Table, mark: Mark | None) -> str:
+    """The comment of a partition; the server quotes the parent's name as `make_partition` had it quoted.
+
+    With a mark it is one that has expired.
+    """
+    text = sa.func.format("dblog partition of %I.%I%s", names.schema, names.of(table), mark.text if mark else "")
     return str(connection.scalar(sa.select(text)))
 
 
 def leftovers(connection: sa.Connection, names: Names) -> tuple[Leftover, ...]:
     """The tables that are to be dropped, by name."""
-    known = {"schema": names.schema, "logs": names.logs, "batches": names.batches, "marks": list(_MARKS)}
-    return tuple(
-        Leftover(row.name, row.table, _MARKS[row.mark], row.size) for row in connection.execute(_LEFTOVERS, known)
-    )
+    return _marked(connection, names, attached=False)
 
 
-_LEFTOVERS = sa.text(
+def still_attached(connection: sa.Connection, names: Names) -> tuple[Leftover, ...]:
+    """Partitions that were marked, and whose detaching was not begun."""
+    return _marked(connection, names, attached=True)
+
+
+def _marked(connection: sa.Connection, names: Names, *, attached: bool) -> tuple[Leftover, ...]:
+    tables = {"schema": names.schema, "logs": names.logs, "batches": names.batches}
+    found = connection.execute(_MARKED, {**tables, "marks": list(_MARKS), "attached": attached})
+    return tuple(Leftover(row.name, row.table, _MARKS[row.mark], row.size) for row in found)
+
+
+_MARKED = sa.text(
     """
     SELECT c.relname AS name, p.kind AS table, m.mark, pg_total_relation_size(c.oid) AS size
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN (VALUES ('logs', CAST(:logs AS text)), ('batches', CAST(:batches AS text))) AS p (kind, parent)
     CROSS JOIN unnest(CAST(:marks AS text[])) AS m (mark)
-    WHERE n.nspname = :schema AND c.relkind = 'r' AND NOT c.relispartition
+    WHERE n.nspname = :schema AND c.relkind = 'r' AND c.relispartition = :attached
+      AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid AND i.inhdetachpending)
       AND obj_description(c.oid, 'pg_class') = format('dblog partition of %I.%I%s', :schema, p.parent, m.mark)
     ORDER BY name
     """

@@ -20,7 +20,7 @@ from dblog.store.deletion import delete_due, rescue, to_rescue
 from dblog.store.engine import verbatim
 from dblog.store.expiry import Expiry, Removal, Thinning, still_there
 from dblog.store.horizons import forget_others, holds_of, record_horizon, record_seen, record_thinned
-from dblog.store.marks import Leftover, Mark, comment_of, leftovers
+from dblog.store.marks import Leftover, Mark, comment_of, leftovers, still_attached
 from dblog.store.names import Names
 from dblog.store.partitions import Partition, is_lock_timeout, list_partitions, make_partition
 from dblog.store.turn import alone
@@ -68,6 +68,7 @@ def prune(
             advice = "Look at what `dblog prune --dry-run` shows, and use --force where all of it is right"
             raise Refused(f"{'; '.join(expiry.doubts)}. {advice}")
         _remember(own, names, expiry, force)
+        pruning.unmark()
         yield from pruning.drop()
         yield from pruning.delete()
 
@@ -108,6 +109,12 @@ class _Pruning:
                 self._stuck[part.table] = removal
             if removal.action == "waiting" or part.name not in {left.name for left in self._leftovers()}:
                 yield removal
+
+    def unmark(self) -> None:
+        """Take back the marks that no detach followed: whoever detaches such a partition later may want to keep it."""
+        for each in still_attached(self._own, self._names):
+            comment = sql.Literal(comment_of(self._own, self._names, each.table, None)).as_string(None)
+            self._execute(f"COMMENT ON TABLE {self._names.qualified(each.name)} IS {comment}", LOCK_TIMEOUT)
 
     def drop(self) -> Iterator[Removal]:
         """Drop what earlier runs have detached, then detach and drop what is due."""

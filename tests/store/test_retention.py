@@ -159,6 +159,18 @@ def test_a_run_interrupted_before_the_detach_is_begun_again(
     assert old not in tables(database)
 
 
+def test_a_mark_without_a_detach_is_taken_back(kept: tuple[sa.Connection, Names], database: Database) -> None:
+    """A partition that expired under a shorter retention, and is detached by hand later in order to keep it, stays."""
+    young, *_ = make_old(*kept, 90)
+    with database.connect() as connection:
+        mark = "COMMENT ON TABLE {} IS 'dblog partition of public.dblog_logs, expired'"
+        connection.execute(sql.SQL(mark).format(sql.Identifier(young)))
+        assert young not in run(kept)
+        connection.execute(sql.SQL("ALTER TABLE dblog_logs DETACH PARTITION {}").format(sql.Identifier(young)))
+    assert young not in run(kept)
+    assert young in tables(database)
+
+
 def test_a_detach_begun_by_hand_is_finished_and_its_table_kept(
     kept: tuple[sa.Connection, Names], database: Database
 ) -> None:
