@@ -13,6 +13,7 @@ from dblog.archive.places import make_room
 from dblog.archive.staging import STAGED, make_stage, stage
 from dblog.archive.stores import clear_errors
 from dblog.store.engine import verbatim
+from dblog.store.horizons import record_hold
 from dblog.store.names import Names
 from dblog.store.partitions import server_now
 from dblog.store.schema import settings_table
@@ -69,19 +70,8 @@ def _insert(names: Names, file: ArchivedFile) -> str:
 
 
 def _hold(connection: sa.Connection, names: Names, partition: str, days: int) -> None:
-    """Tell the retention to leave a partition alone; a longer hold stays."""
-    table = settings_table(names)
     with connection.begin():
-        until = (server_now(connection) + timedelta(days=days)).astimezone(UTC).isoformat()
-        new = insert(table).values(name=f"hold {partition}", value=until)
-        moment = sa.TIMESTAMP(timezone=True)
-        connection.execute(
-            new.on_conflict_do_update(
-                index_elements=[table.c.name],
-                set_={"value": new.excluded.value},
-                where=sa.cast(table.c.value, moment) < sa.cast(new.excluded.value, moment),
-            )
-        )
+        record_hold(connection, names, partition, server_now(connection) + timedelta(days=days))
 
 
 def _note(connection: sa.Connection, names: Names, day: date) -> None:

@@ -44,16 +44,7 @@ def record_horizon(connection: sa.Connection, names: Names, table: Table, end: d
     It has to be committed before anything goes: a horizon without a drop hides little, and only what has expired; a
     drop without its horizon would look like a loss for ever.
     """
-    settings = settings_table(names)
-    new = insert(settings).values(name=_SETTINGS[table], value=end.astimezone(UTC).isoformat())
-    moment = sa.TIMESTAMP(timezone=True)
-    connection.execute(
-        new.on_conflict_do_update(
-            index_elements=[settings.c.name],
-            set_={"value": new.excluded.value},
-            where=sa.cast(settings.c.value, moment) < sa.cast(new.excluded.value, moment),
-        )
-    )
+    _put_later(connection, names, _SETTINGS[table], end)
 
 
 def last_seen(connection: sa.Connection, names: Names) -> datetime | None:
@@ -71,6 +62,11 @@ def record_seen(connection: sa.Connection, names: Names, now: datetime) -> None:
 def holds_of(connection: sa.Connection, names: Names) -> dict[str, datetime]:
     """The partitions that the retention leaves alone, each with the moment until which it does."""
     return {name: datetime.fromisoformat(value) for name, value in _with_prefix(connection, names, _HOLD).items()}
+
+
+def record_hold(connection: sa.Connection, names: Names, partition: str, until: datetime) -> None:
+    """Have the retention leave a partition alone; a longer hold stays."""
+    _put_later(connection, names, _HOLD + partition, until)
 
 
 def thinned_of(connection: sa.Connection, names: Names) -> dict[str, str]:
@@ -101,3 +97,16 @@ def _with_prefix(connection: sa.Connection, names: Names, prefix: str) -> dict[s
 def _put(connection: sa.Connection, names: Names, name: str, value: str) -> None:
     new = insert(settings_table(names)).values(name=name, value=value)
     connection.execute(new.on_conflict_do_update(index_elements=["name"], set_={"value": new.excluded.value}))
+
+
+def _put_later(connection: sa.Connection, names: Names, name: str, value: datetime) -> None:
+    """Put a moment, unless a later one is there."""
+    table, moment = settings_table(names), sa.TIMESTAMP(timezone=True)
+    new = insert(table).values(name=name, value=value.astimezone(UTC).isoformat())
+    connection.execute(
+        new.on_conflict_do_update(
+            index_elements=[table.c.name],
+            set_={"value": new.excluded.value},
+            where=sa.cast(table.c.value, moment) < sa.cast(new.excluded.value, moment),
+        )
+    )
