@@ -1,18 +1,15 @@
 """Partitions for rows that come back, however old they are."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
-from psycopg import sql
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from dblog import defaults
-from dblog.archive.relation import midnight
 from dblog.errors import DblogError
-from dblog.store.beyond import become_owner
-from dblog.store.engine import verbatim
+from dblog.store.beyond import make_old_partition
 from dblog.store.names import Names
 from dblog.store.partitions import (
     LOCK_ATTEMPTS,
@@ -24,7 +21,7 @@ from dblog.store.partitions import (
 )
 
 _LATEST: Final = timedelta(days=defaults.FUTURE_WINDOW_DAYS)
-_OLDEST: Final = timedelta(days=400)
+_OLDEST: Final = timedelta(days=defaults.PAST_WINDOW_DAYS)
 
 
 def make_room(connection: sa.Connection, names: Names, first: datetime, last: datetime) -> Iterator[Partition]:
@@ -76,31 +73,5 @@ def _make(connection: sa.Connection, names: Names, moment: datetime) -> None:
 
 def _make_day(connection: sa.Connection, names: Names, moment: datetime) -> None:
     """Make a partition that the function would refuse to make, because no writer needs one so far from now."""
-    since = midnight(moment.astimezone(UTC).date())
-    until = since + timedelta(days=1)
     with connection.begin():
-        become_owner(connection, names)
-        connection.execute(sa.select(sa.func.set_config("lock_timeout", "2s", True)))
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(names.lock, 0))))
-        others = [part for part in list_partitions(connection, names) if part.table == "logs"]
-        if any(part.holds(moment) for part in others):
-            return
-        since = max((since, *(part.end for part in others if part.end is not None and part.end <= moment)))
-        until = min((until, *(part.start for part in others if part.start is not None and part.start > moment)))
-        child = names.qualified(_free_name(connection, names, since))
-        parent = names.qualified(names.logs)
-        mark = connection.scalar(sa.select(sa.func.format("dblog partition of %I.%I", names.schema, names.logs)))
-        quoted = sql.Literal(mark).as_string(None)
-        connection.execute(verbatim(f"CREATE TABLE {child} (LIKE {parent} INCLUDING ALL EXCLUDING IDENTITY)"))
-        connection.execute(verbatim(f"COMMENT ON TABLE {child} IS {quoted}"))
-        bounds = f"FROM ('{since.isoformat()}') TO ('{until.isoformat()}')"
-        connection.execute(verbatim(f"ALTER TABLE {parent} ATTACH PARTITION {child} FOR VALUES {bounds}"))
-
-
-def _free_name(connection: sa.Connection, names: Names, since: datetime) -> str:
-    stem = name = f"{names.logs}_p{since:%Y%m%d}"
-    copies = 1
-    while connection.scalar(sa.select(sa.func.to_regclass(names.qualified(name)))) is not None:
-        copies += 1
-        name = f"{stem}_{copies}"
-    return name
+        make_old_partition(connection, names, moment, "day")
