@@ -19,11 +19,20 @@ from dblog.writing.attributes import (
     trace_of,
 )
 from dblog.writing.extra import ExtraEncoder
+from dblog.writing.tracebacks import format_traceback
 
 _dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-class TextFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    """A `logging.Formatter` to which an exception that it knows costs little."""
+
+    def formatException(self, ei: "logging._SysExcInfoType") -> str:  # noqa: N802 - the standard library's name
+        """The traceback, as the standard library has it."""
+        return format_traceback(*ei)
+
+
+class TextFormatter(_Formatter):
     r"""A `logging.Formatter` whose output can be one line for each record.
 
     Line feeds, NUL, what steers terminals and everything else that ends a line somewhere are written as escapes (`\n`,
@@ -55,7 +64,7 @@ class TextFormatter(logging.Formatter):
         return printable(text) if self._escape else text
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """One JSON object a line for each record.
 
     `timestamp` (ISO 8601, in UTC), `level`, `logger`, `message`, `process`, `thread`, `module`, `function`, `path` and

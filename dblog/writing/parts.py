@@ -3,13 +3,13 @@
 import logging
 import sys
 import threading
-import traceback
 from collections.abc import Iterable
 from typing import Final
 
 from dblog.copytext import NULL, cut, escape, is_storable, make_storable
 from dblog.writing.attributes import added_names, class_name, extra_of, is_traced, shown, trace_of
 from dblog.writing.extra import ExtraEncoder
+from dblog.writing.tracebacks import format_traceback
 
 UNTRACED: Final = "\t".join([NULL] * 5)
 """The fields from trace_id to stack_info of most records."""
@@ -94,7 +94,7 @@ class LineParts:
             kind, error, trace = info
             name = class_name(kind)
             try:
-                text = "".join(traceback.format_exception(kind, error, trace)).removesuffix("\n")
+                text = format_traceback(kind, error, trace)
             except Exception as broken:  # noqa: BLE001 - an exception that cannot even be shown still has a type
                 self.count_repair()
                 text = f"{name}: <its traceback could not be formatted: {type(broken).__name__}>"

@@ -1,0 +1,191 @@
+"""Tracebacks that are made from remembered frames read as those of the standard library."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dblog.writing import tracebacks
+from dblog.writing.tracebacks import format_traceback
+
+Info = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+class MuteError(Exception):
+    """One that cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class Outer:
+    """Has a class within."""
+
+    class InnerError(ValueError):
+        """A class within a class, of a module that is named."""
+
+
+@pytest.fixture(autouse=True)
+def no_memory() -> Iterator[None]:
+    """Nothing is remembered before a test, nor after it."""
+    tracebacks._frames.clear()
+    yield
+    tracebacks._frames.clear()
+
+
+def fall(depth: int, error: BaseException) -> None:
+    """Raise the error that many frames further down."""
+    if depth:
+        fall(depth - 1, error)
+    raise error
+
+
+def caught(work: Callable[[], object]) -> Info:
+    """What `sys.exc_info()` says once the work has failed."""
+    try:
+        work()
+    except BaseException as error:  # noqa: BLE001 - each kind
+        return type(error), error, error.__traceback__
+    raise AssertionError
+
+
+def with_cause() -> None:
+    """Fail because of another exception."""
+    try:
+        fall(2, KeyError("price"))
+    except KeyError as error:
+        raise Outer.InnerError("no price, no order") from error
+
+
+def in_handling() -> None:
+    """Fail while a failure is handled."""
+    try:
+        with_cause()
+    except ValueError:
+        fall(1, RuntimeError())
+
+
+def hiding() -> None:
+    """Fail without a word of what came before."""
+    try:
+        fall(1, KeyError("price"))
+    except KeyError:
+        raise ValueError("no price") from None
+
+
+def in_a_circle() -> None:
+    """Fail because of a failure that came of this one."""
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    raise first
+
+
+def with_notes() -> None:
+    """Fail with something added to the error."""
+    error = ValueError("no price")
+    error.add_note("of article 42")
+    raise error
+
+
+def mistyped() -> None:
+    """Ask for a name that is nearly there."""
+    price = 1
+    prise  # type: ignore[name-defined] # noqa: B018, F821 - the language suggests another name
+    assert price
+
+
+def over_lines() -> None:
+    """Fail in an expression of several lines."""
+    values: dict[str, int] = {}
+    fall(0, ValueError("x")) if values else int(
+        "four"  # the part of the line that failed is underlined
+        + "teen",
+    )
+
+
+def in_generated_code() -> None:
+    """Fail where there is no source to be read."""
+    exec(compile("def buy():\n    return 1 / 0\nbuy()", "<made up>", "exec"), {})  # noqa: S102 - the code is ours
+
+
+WORKS: dict[str, Callable[[], object]] = {
+    "plain": lambda: fall(4, ValueError("the card was refused")),
+    "without a word": lambda: fall(0, ValueError()),
+    "of several lines": lambda: fall(0, ValueError("one\ntwo\n")),
+    "no Exception": lambda: fall(0, KeyboardInterrupt()),
+    "cause": with_cause,
+    "context": in_handling,
+    "hidden context": hiding,
+    "circle": in_a_circle,
+    "notes": with_notes,
+    "group": lambda: fall(1, ExceptionGroup("both", [ValueError("a"), KeyError("b")])),
+    "suggestion": mistyped,
+    "syntax": lambda: compile("a b", "<made up>", "exec"),
+    "recursion, three times": lambda: fall(3, ValueError()),
+    "recursion": lambda: fall(50, ValueError()),
+    "over lines": over_lines,
+    "generated": in_generated_code,
+    "no str": lambda: fall(0, MuteError()),
+}
+
+
+def expected(info: Info) -> str:
+    """Python's own words."""
+    return "".join(traceback.format_exception(*info)).removesuffix("\n")
+
+
+@pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
+def test_the_text_is_that_of_the_standard_library(work: Callable[[], object]) -> None:
+    """An exception reads the same when it is seen first, when its frames are known, and in Python's own words."""
+    info = caught(work)
+    assert [format_traceback(*info) for _ in range(2)] == [expected(info)] * 2
+
+
+def test_exceptions_without_a_traceback_and_none_at_all_are_shown() -> None:
+    """What was never raised has no traceback; `exc_info=True` outside an `except` has not even an exception."""
+    error = ValueError("never raised")
+    assert format_traceback(ValueError, error, None) == expected((ValueError, error, None))
+    nothing = logging.Formatter().formatException((None, None, None))
+    assert format_traceback(None, None, None) == nothing  # type: ignore[arg-type]
+
+
+def test_the_limit_of_tracebacks_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where `sys.tracebacklimit` asks for fewer frames, fewer are shown."""
+    info = caught(WORKS["plain"])
+    whole = format_traceback(*info)
+    monkeypatch.setattr(sys, "tracebacklimit", 2, raising=False)
+    assert format_traceback(*info) == expected(info) != whole
+
+
+@given(st.lists(st.sampled_from([0, 1, 2, 3, 4, 7]), min_size=1, max_size=5), st.text(max_size=20))
+def test_any_chain_of_any_depth_reads_the_same(depths: list[int], message: str) -> None:
+    """However deep the frames of however many causes are, the text is Python's."""
+
+    def chained() -> None:
+        cause: BaseException | None = None
+        for depth in depths:
+            _, cause, _ = caught(lambda depth=depth, cause=cause: _raise_from(depth, ValueError(message), cause))  # type: ignore[misc]
+        assert cause is not None
+        raise cause
+
+    info = caught(chained)
+    assert format_traceback(*info) == expected(info)
+
+
+def _raise_from(depth: int, error: BaseException, cause: BaseException | None) -> None:
+    error.__cause__ = cause
+    fall(depth, error)
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code that is made anew for each call, as templates and notebooks do, does not fill the memory with its frames."""
+    monkeypatch.setattr(tracebacks, "_CACHE_SIZE", 10)
+    for _ in range(30):
+        info = caught(in_generated_code)
+        assert format_traceback(*info) == expected(info)
+        assert len(tracebacks._frames) <= 10
