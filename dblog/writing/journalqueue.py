@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from dblog.batch import Batch
 from dblog.sinks.journal import Journal
-from dblog.writing.linequeue import LINE_OVERHEAD, LineQueue, form, utc_day
+from dblog.writing.linequeue import LINE_OVERHEAD, LineQueue, utc_day
 
 RETRY_SECONDS: Final = 1.0
 """Seconds after a failure of the journal in which lines are kept in memory only."""
@@ -185,7 +185,7 @@ class JournalQueue(LineQueue):
         """Make the open frame a batch; without its footer in the file it is one in memory only."""
         if not self._lines:
             return
-        batch = form(self._next_key(), list(self._lines), self.taken + len(self))
+        batch = self._form(self._next_key(), list(self._lines), self.taken + len(self))
         if self._on_disk:
             try:
                 self.journal.seal(batch)

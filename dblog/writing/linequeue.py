@@ -4,7 +4,7 @@ import logging
 import threading
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import repeat, starmap
@@ -13,6 +13,7 @@ from typing import Final
 
 from dblog.batch import Batch, BatchKey
 from dblog.writing.row import TIMESTAMP_WIDTH
+from dblog.writing.speedups import load
 
 LINE_OVERHEAD: Final = 48
 """Bytes of memory that a line costs beside its text: a bytes object and its place in the deque."""
@@ -69,6 +70,7 @@ class LineQueue:
         self.taken = 0
         """Lines that have left the queue so far."""
         self._lines: deque[bytes] = deque()
+        self._assemble = assemble if (speedups := load()) is None else speedups.assemble
         self.append = self._lines.append
         self._today = today
         self._sheds = sheds
@@ -108,7 +110,7 @@ class LineQueue:
             if not lines:
                 return None
             key, accepted = self._next_key(), self.taken + len(self)
-        return form(key, lines, accepted)  # without the lock, which threads that log need now and then
+        return self._form(key, lines, accepted)  # without the lock, which threads that log need now and then
 
     def answers(self, timeout: float) -> bool:
         """False where a thread is stuck in the queue, as in a journal on a disk that does not answer."""
@@ -152,18 +154,16 @@ class LineQueue:
         self._seq += 1
         return BatchKey(self._today(), self.writer_id, self._seq)
 
+    def _form(self, key: BatchKey, lines: list[bytes], accepted: int) -> Batch:
+        """Make a batch of lines, of which there is one at least; `accepted` is what the writer has accepted so far."""
+        payload, levels, first, last = self._assemble(f"{key.writer_id}\t{key.seq}\t".encode(), lines)
+        return Batch(key, payload, Counter(levels), first.decode(), last.decode(), accepted)
 
-def form(key: BatchKey, lines: list[bytes], accepted: int) -> Batch:
-    """Make a batch of lines, of which there is one at least; `accepted` is what its writer has accepted so far."""
-    prefix = f"{key.writer_id}\t{key.seq}\t".encode()
-    return Batch(
-        key=key,
-        payload=prefix.join([b"", *lines]),
-        levels=_count_levels(lines),
-        time_from=min(lines)[:TIMESTAMP_WIDTH].decode(),  # a line begins with its timestamp
-        time_to=max(lines)[:TIMESTAMP_WIDTH].decode(),
-        accepted=accepted,
-    )
+
+def assemble(prefix: bytes, lines: list[bytes]) -> tuple[bytes, Mapping[int, int], bytes, bytes]:
+    """The lines, each behind the prefix; the number of lines by level; the smallest and the largest timestamp."""
+    first, last = min(lines), max(lines)  # a line begins with its timestamp
+    return prefix.join([b"", *lines]), _count_levels(lines), first[:TIMESTAMP_WIDTH], last[:TIMESTAMP_WIDTH]
 
 
 def _count_levels(lines: Iterable[bytes]) -> Counter[int]:

@@ -1,4 +1,4 @@
-"""The compiled common case of a logging call, where `dblog-speedups` is installed; without it all is done in Python."""
+"""Calls and batches, compiled, where `dblog-speedups` is installed; without it all is done in Python."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typing import Final
 
 SWITCH: Final = "DBLOG_SPEEDUPS"
 """The environment variable that is 0 where everything is to be done in Python."""
-INTERFACE: Final = 1
+INTERFACE: Final = 2
 """What the compiled module has to speak; one that speaks another version is left alone."""
 
 

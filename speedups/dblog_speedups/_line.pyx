@@ -28,7 +28,7 @@ cdef extern from "Python.h":
     char *PyOS_double_to_string(double value, char code, int precision, int flags, int *kind) except NULL
     const int Py_DTSF_ADD_DOT_0
 
-INTERFACE = 1
+INTERFACE = 2
 
 cdef enum:
     CAPACITY = 4096  # bytes of a line; a longer one is no common case

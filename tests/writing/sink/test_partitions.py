@@ -9,7 +9,7 @@ from servers import Database
 
 from dblog.columns import COLUMN_NAMES
 from dblog.errors import DatabaseError
-from dblog.periods import PartitionBy, offsets_ahead
+from dblog.periods import PartitionBy, moments_ahead
 from dblog.sinks.postgres import PostgresSink
 
 MakeSink = Callable[..., PostgresSink]
@@ -89,12 +89,12 @@ def test_partitions_are_made_ahead(make_sink: MakeSink, database: Database, gran
     """Looking ahead makes the partitions of the periods to come, as the database has them, and those of the ledger."""
     with database.connect() as connection:
         connection.execute("UPDATE dblog_settings SET value = %s WHERE name = 'partition_by'", [granularity])
+        before = datetime.now(UTC)
         make_sink(partitions_ahead=12).keep_ahead()
-        for offset in offsets_ahead(granularity, 12):
-            day = (datetime.now(UTC) + offset).date()
-            ledger = connection.execute("SELECT to_regclass(%s)", [f"dblog_batches_p{day:%Y%m%d}"]).fetchone()
-            assert ledger != (None,)
-        row = batch(1, "far", moment=datetime.now(UTC) + offsets_ahead(granularity, 12)[-1])
+        for moment in moments_ahead(granularity, 12, before):
+            name = f"dblog_batches_p{moment:%Y%m%d}"
+            assert connection.execute("SELECT to_regclass(%s)", [name]).fetchone() != (None,)
+        row = batch(1, "far", moment=moments_ahead(granularity, 12, before)[-1])
         connection.execute(
             "INSERT INTO dblog_logs (writer_id, batch_seq, timestamp, level_no, level, logger_name, hostname, message) "
             "VALUES (gen_random_uuid(), 1, %s, 20, 'INFO', 'app', 'host', 'ahead')",
