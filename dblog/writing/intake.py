@@ -1,6 +1,6 @@
 """The way of a record in the application's thread: encode, count, append, and wake the worker where that is due.
 
-Nothing here waits for the database, and nothing raises an Exception. No lock is taken but once for 16 KiB.
+Nothing here waits for the database, and nothing raises an Exception. A lock is tried once for 16 KiB.
 """
 
 import logging
@@ -23,6 +23,8 @@ from dblog.writing.worker import Worker
 _WORKER: Final = WORKER_THREAD
 _PUBLISH_BYTES: Final = 16 * 1024
 """Bytes that a thread logs before it looks at the queue's bound: rare enough for a lock."""
+_MOST_UNPUBLISHED: Final = 8 * _PUBLISH_BYTES
+"""Bytes after which a thread waits for others that report theirs."""
 _LEAST_BYTES: Final = 160
 """What the shortest line takes in the queue, or nearly so."""
 _MAX_NESTING: Final = 8
@@ -169,7 +171,9 @@ class Intake:
         """Report what a thread has appended, and act on what that means."""
         queue = self._queue
         size, cell.size = cell.size, 0
-        queue.publish(size)
+        if not queue.publish(size, wait=size >= _MOST_UNPUBLISHED):
+            cell.size += size  # whoever has the lock may have to wait for the interpreter: the next record tries again
+            return
         if queue.is_full or len(queue) >= self._batch_size or queue.size >= self._batch_bytes:
             self._worker.wake()
 

@@ -42,7 +42,8 @@ class LineQueue:
     """Lines in the order of their arrival, and the one place where batches get their keys.
 
     `append` is the deque's own, so that threads that log share no lock. Its callers report the bytes now and then
-    through `publish`, which is why `size` may lag behind by what each thread has not reported yet.
+    through `publish`, without waiting for each other, which is why `size` may lag behind by what each thread has not
+    reported yet.
 
     Args:
         max_bytes: The memory that waiting lines may take.
@@ -92,10 +93,15 @@ class LineQueue:
         with self._room:
             return self._room.wait_for(lambda: not self.is_full, timeout)
 
-    def publish(self, size: int) -> None:
-        """Count bytes that were appended."""
-        with self._lock:
+    def publish(self, size: int, *, wait: bool = True) -> bool:
+        """Count bytes that were appended; False where another thread is at it and `wait` is False."""
+        if not self._lock.acquire(blocking=wait):
+            return False
+        try:
             self._resize(size)
+        finally:
+            self._lock.release()
+        return True
 
     def restrict(self, floor: int) -> None:
         """Have records below a level dropped, because the room behind the queue gets scarce; 0 for none."""

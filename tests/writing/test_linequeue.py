@@ -1,11 +1,15 @@
 """The queue: bounded in bytes, cut into batches, nothing lost and nothing twice."""
 
+import logging
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dblog import DatabaseLogHandler
 from dblog.batch import Batch
 from dblog.writing.linequeue import LINE_OVERHEAD, RESERVE, LineQueue
 
@@ -116,6 +120,50 @@ def test_who_waits_for_room_is_told() -> None:
     assert queue.take(1, 1) is not None
     waiting.join(30)
     assert told == [True]
+
+
+@contextmanager
+def occupied(queue: LineQueue) -> Iterator[None]:
+    """Have another thread in the queue's lock for the time of the block."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with queue._lock:
+            inside.set()
+            leave.wait(30)
+
+    thread = threading.Thread(target=stay)
+    thread.start()
+    try:
+        assert inside.wait(30)
+        yield
+    finally:
+        leave.set()
+        thread.join(30)
+
+
+def test_reports_need_not_wait_for_each_other() -> None:
+    """Who does not want to wait for another thread's report is told that its own was not made."""
+    queue = LineQueue(1000)
+    with occupied(queue):
+        assert not queue.publish(7, wait=False)
+    assert queue.size == 0
+    assert queue.publish(7, wait=False)
+    assert queue.size == 7
+
+
+def test_a_call_does_not_wait_for_other_threads(make_handler: Callable[..., DatabaseLogHandler]) -> None:
+    """What a thread cannot report at once, because another one is at the queue, it reports with a later record."""
+    handler = make_handler("host=127.0.0.1 port=1", flush_interval=600)
+    queue = handler._writer._queue
+    logger = logging.Logger("app")
+    logger.addHandler(handler)
+    with occupied(queue):
+        for _ in range(30):
+            logger.info("x" * 1000)  # nearly twice as much as is reported at a time
+    assert (queue.size, len(queue)) == (0, 30)
+    logger.info("one more")
+    assert queue.size == sum(len(each) + LINE_OVERHEAD for each in queue._lines)
 
 
 def test_many_threads_lose_nothing() -> None:
