@@ -29,6 +29,11 @@ from dblog.store.schema import logs_table
 LIMIT: Final = 100
 QUICK: Final = 0.1
 """Seconds below which a question is asked nine times more, and the median is told."""
+NEWEST: Final = "Newest 100"
+ERRORS: Final = "Newest 100 errors of a logger"
+TEXT: Final = "Text in a day"
+TRIGRAMS: Final = "Text in a day, with pg_trgm"
+HISTOGRAM: Final = "Levels and hours of a day"
 Ask = Callable[[sa.Connection, Names], object]
 
 
@@ -61,24 +66,24 @@ def tables(run: Run) -> Iterator[Table]:
             note=f"{note} first_ms: by a fresh connection, as a command has it; again_ms: by one that asks again.",
         )
 
-    yield table("Newest 100", lambda known: _newest("", known.month), "`dblog query --since 30d`.")
+    yield table(NEWEST, lambda known: _newest("", known.month), "`dblog query --since 30d`.")
     yield table(
-        "Newest 100 errors of a logger",
+        ERRORS,
         lambda known: _newest("logger:shop.mail.views level>=error", known.month),
         "`dblog query --since 30d 'logger:shop.mail.views level>=error'`: one record in 2,800.",
     )
     yield table(
-        "Text in a day",
+        TEXT,
         lambda known: _newest(f'"{RARE_TEXT}"', known.day),
         "The newest 100 with a text that one record in 20,000 has; of the busiest day all records are read.",
     )
     with _trigrams(dsns, known):
         yield table(
-            "Text in a day, with pg_trgm",
+            TRIGRAMS,
             lambda known: _newest(f'"{RARE_TEXT}"', known.day),
             "The same with a GIN index of trigrams on that day's partition.",
         )
-    yield table("Levels and hours of a day", lambda known: _count(known.day, 0), "`dblog stats --top 0`, busiest day.")
+    yield table(HISTOGRAM, lambda known: _count(known.day, 0), "`dblog stats --top 0`, busiest day.")
     yield table(
         "Levels, hours and loggers of a day", lambda known: _count(known.day, 10), "`dblog stats`, busiest day."
     )

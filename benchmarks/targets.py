@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmarks import calls, end_to_end, growth, memory, rivals, startup
+from benchmarks import calls, end_to_end, growth, memory, reading, rivals, startup
 from benchmarks.kinds import CALLS
 from benchmarks.limits import Limit
 
@@ -31,17 +31,20 @@ def _end_to_end(ours: str) -> Iterator[Limit]:
 
 def _reading() -> Iterator[Limit]:
     for size in SIZES:
-        for newest in ("Newest 100", "Newest 100 errors of a logger"):
+        for newest in (reading.NEWEST, reading.ERRORS):
             yield Limit(newest, size, "again_ms", at_most=20)
             yield Limit(newest, size, "buffers", "1", at_most=2)
-        for day in ("Levels and loggers of a day", "Text in a day", "Text in a day, with pg_trgm"):
+        for day in (reading.HISTOGRAM, reading.TEXT, reading.TRIGRAMS):
             yield Limit(day, size, "again_ms", at_most=1000)
 
 
 TARGETS = [
     *(limit for rival in rivals.OURS for limit in (*_of_a_call(rival.name), *_end_to_end(rival.name))),
     Limit(memory.TITLE, memory.AT_REST, "memory_mb", at_most=5),
-    *(Limit(memory.TITLE, state, "beyond_queue_mb", at_most=15) for state in (memory.LOADED, memory.OUTAGE)),
+    *(
+        Limit(memory.TITLE, state, "beyond_queue_mb", at_most=15)
+        for state in (memory.LOADED, memory.OUTAGE, memory.SILENCE)
+    ),
     *(Limit(growth.GROWN, size, "rows_per_s", "0", at_least=0.9) for size in SIZES),
     *_reading(),
     Limit(startup.TITLE, startup.QUERY, "first_line_ms", at_most=400),
