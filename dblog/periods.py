@@ -1,5 +1,6 @@
-"""What a partition holds, at which distances from now there should be one, and which days the ledger remembers."""
+"""What a partition holds, how far ahead of now there should be some, and which days the ledger remembers."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
@@ -28,20 +29,30 @@ def end_of(granularity: PartitionBy, moment: datetime) -> datetime:
     return (midnight.replace(day=1) + STEPS["month"]).replace(day=1)
 
 
-def offsets_ahead(granularity: PartitionBy, ahead: int) -> tuple[timedelta, ...]:
-    """The distances from now at which there should be partitions: `ahead` periods, within the window of the future.
-
-    The ledger has a partition a day, so coarser granularities look at each of the next `ahead` days, too.
-    """
-    last = timedelta(days=defaults.FUTURE_WINDOW_DAYS)
-    steps = {STEPS[granularity]} | ({STEPS["day"]} if granularity in ("week", "month") else set())
-    return tuple(sorted({step * count for step in steps for count in range(ahead + 1) if step * count <= last}))
-
-
 def reach_ahead(granularity: PartitionBy, ahead: int) -> tuple[timedelta, timedelta]:
-    """How far from now the partitions of the records go, and those of the ledger, which hold a day each."""
-    records = max(offsets_ahead(granularity, ahead))
-    return records, min(records, max(offsets_ahead("day", ahead)))
+    """How far from now the partitions of the records go, and those of the ledger, which hold a day each.
+
+    `ahead` periods, within the window of the future; of weeks and months at least as many days.
+    """
+    periods, days = (_reach(step, ahead) for step in (STEPS[granularity], STEPS["day"]))
+    records = periods if granularity == "hour" else max(periods, days)
+    return records, min(records, days)
+
+
+def _reach(step: timedelta, ahead: int) -> timedelta:
+    return step * min(ahead, timedelta(days=defaults.FUTURE_WINDOW_DAYS) // step)
+
+
+def moments_ahead(granularity: PartitionBy, ahead: int, now: datetime) -> tuple[datetime, ...]:
+    """A moment in each partition of the records and of the ledger that there should be, from now on."""
+    records, ledger = reach_ahead(granularity, ahead)
+    return tuple(sorted({*_moments(granularity, now, now + records), *_moments("day", now, now + ledger)}))
+
+
+def _moments(granularity: PartitionBy, moment: datetime, until: datetime) -> Iterator[datetime]:
+    while moment <= until:
+        yield moment
+        moment = end_of(granularity, moment)
 
 
 def is_remembered(birth_day: str, today: date) -> bool:

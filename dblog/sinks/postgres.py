@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Final, cast
 
@@ -11,7 +12,7 @@ from psycopg import sql
 from dblog.batch import Batch, BatchKey, Rejected
 from dblog.errors import DatabaseError
 from dblog.faults import Fault, classify
-from dblog.periods import PartitionBy, offsets_ahead
+from dblog.periods import PartitionBy, moments_ahead
 from dblog.sinks import exchange, restamp, statements
 from dblog.sinks.halving import copy_halves
 from dblog.sinks.session import Session
@@ -167,8 +168,9 @@ class PostgresSink(Session):
         connection = self._ready_connection()
         try:
             step = cast("PartitionBy", self._one_value(connection, self._statements.partition_by()))
-            for offset in offsets_ahead(step, self.partitions_ahead):  # each in a transaction of its own: short locks
-                self._run(connection, self._statements.make_partition_ahead(str(offset)))
+            now = datetime.fromisoformat(str(self._one_value(connection, statements.NOW)))
+            for moment in moments_ahead(step, self.partitions_ahead, now):  # a transaction for each: short locks
+                self._run(connection, self._statements.make_partition(moment.isoformat()))
         except BaseException as error:
             self._settle(connection, error)
             raise

@@ -89,10 +89,6 @@ class Statements:
         """Make the partitions that hold a moment, unless they are there."""
         return sql.SQL("SELECT {}({})").format(self._name("make_partition"), moment)
 
-    def make_partition_ahead(self, interval: str) -> sql.Composable:
-        """Make the partitions that hold the moment that is an interval away from now."""
-        return sql.SQL("SELECT {}(now() + {}::interval)").format(self._name("make_partition"), interval)
-
     def partition_by(self) -> sql.Composable:
         """What one partition holds: an hour, a day, a week or a month."""
         return sql.SQL("SELECT value FROM {} WHERE name = 'partition_by'").format(self._name("settings"))

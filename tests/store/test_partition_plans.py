@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dblog.periods import STEPS, PartitionBy, end_of, offsets_ahead
+from dblog.periods import STEPS, PartitionBy, end_of, moments_ahead, reach_ahead
 from dblog.store.names import Table
 from dblog.store.partitions import Partition, plan_ahead
 
@@ -93,12 +93,28 @@ def test_no_change_of_the_granularity_leaves_a_gap_or_an_overlap(
         for table in TABLES:
             bounds = sorted((p.start, p.end) for p in known if p.table == table and p.start and p.end)
             assert all(before[1] <= after[0] for before, after in pairwise(bounds))
-            reach = max(offsets_ahead(granularity if table == "logs" or granularity == "hour" else "day", ahead))
+            reach = reach_ahead(granularity, ahead)[table == "batches"]
             recent = [bound for bound in bounds if now < bound[1] and bound[0] <= now + reach]
             assert recent[0][0] <= now
             assert recent[-1][1] > now + reach
             assert all(before[1] == after[0] for before, after in pairwise(recent))
         now += timedelta(hours=hours)
+
+
+@given(
+    st.datetimes(datetime(2024, 1, 1), datetime(2029, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - the strategy adds it
+    st.sampled_from(GRANULARITIES),
+    st.integers(0, 40),
+)
+def test_writers_look_as_far_ahead_as_the_maintenance(now: datetime, granularity: PartitionBy, ahead: int) -> None:
+    """The moments for which a writer has partitions made are those that a plan for new tables names."""
+    assert moments_ahead(granularity, ahead, now) == plan_ahead((), now, granularity, ahead)
+
+
+def test_a_short_month_is_not_passed_over() -> None:
+    """A month after the end of January there is a partition for February, too."""
+    january = datetime(2027, 1, 30, tzinfo=UTC)
+    assert [moment.month for moment in moments_ahead("month", 1, january)] == [1, 1, 2, 3]
 
 
 @given(
