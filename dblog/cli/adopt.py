@@ -45,10 +45,22 @@ from dblog.store.policy import Policy, policy_of
     metavar="SECONDS",
     help="How long transactions that have written to the table may take to end.",
 )
+@click.option(
+    "--anew/--go-on",
+    default=None,
+    help="If TABLE was emptied or made anew since the last run: take all its rows, or those with larger ids.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_settings
 def command(
-    settings: Settings, table: str, dry_run: bool, time_zone: str | None, batch_rows: int, wait: float, as_json: bool
+    settings: Settings,
+    table: str,
+    dry_run: bool,
+    time_zone: str | None,
+    batch_rows: int,
+    wait: float,
+    anew: bool | None,
+    as_json: bool,
 ) -> None:
     """Take over the rows of TABLE, another table of log records in the same database, each once.
 
@@ -59,14 +71,14 @@ def command(
         source = find_source(connection, names, table)
         if time_zone is not None:
             _check_zone(connection, time_zone)
-        expected = estimate(connection, names, source, time_zone)
+        expected = estimate(connection, names, source, time_zone, anew=anew)
         if not as_json:
             _warn(expected, policy_of(settings.logging.database))
         if dry_run:
             _show_plan(source, expected, as_json=as_json)
             return
         bound = settled_bound(connection, source, wait=wait, waiting=lambda: _say_waiting(source))
-        batches = adopt(connection, names, source, zone=time_zone, batch_rows=batch_rows, bound=bound)
+        batches = adopt(connection, names, source, zone=time_zone, batch_rows=batch_rows, bound=bound, anew=anew)
         rows, count = _watch(batches, expected.rows)
     if as_json:
         click.echo(json.dumps({"table": source.title, "rows": rows, "batches": count, "upto": bound}))

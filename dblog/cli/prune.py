@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from rich.progress import Progress
 
 from dblog.cli.options import with_settings
-from dblog.cli.render import Style, counted, draw, make_table, write
+from dblog.cli.render import Style, counted, draw, estimated, make_table, write
 from dblog.errors import DblogError
 from dblog.escapes import printable
 from dblog.fields import DaysByLevel, DaysByLogger
@@ -119,7 +119,7 @@ def command(
         archiver = archiver_for(url, names)
         if dry_run:
             expiry = find_expired(connection, names, policy)
-            removals = [*planned(connection, names, expiry, archive=archiver is not None)]
+            removals = [*planned(connection, names, expiry, archive=archiver is not None, force=force)]
         else:
             ahead = settings.database.partitions_ahead
             run = begin(connection, names, policy, ahead=ahead, force=force, archiver=archiver)
@@ -132,7 +132,7 @@ def command(
         click.echo(json.dumps(_report(removals, expiry)))
     else:
         _show(removals, expiry)
-    if dry_run:
+    if dry_run and not force:
         for doubt in expiry.doubts:
             click.echo(f"dblog: note: {doubt}; this needs --force", err=True)
     if refusal is not None:
@@ -166,7 +166,9 @@ def _report(removals: list[Removal], expiry: Expiry) -> dict[str, object]:
 
 def _show(removals: list[Removal], expiry: Expiry) -> None:
     if removals:
-        rows = ((removal.name, _outcome(removal), removal.rows, decimal(removal.size)) for removal in removals)
+        rows = (
+            (removal.name, _outcome(removal), estimated(removal.rows), decimal(removal.size)) for removal in removals
+        )
         table = make_table("", ("table", "outcome", "rows, estimated", "size"), rows)
         write(draw(table, Style("table", zone=None, colour=False)))
     elif expiry.policy == Policy(expiry.policy.days):

@@ -169,6 +169,11 @@ def several(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def estimated(rows: int | None) -> int | str:
+    """A number of rows as far as the server knows it."""
+    return "unknown" if rows is None else rows
+
+
 def wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
     """The lines of a text, all but the first a little to the right; words, paths among them, stay in one piece."""
     return textwrap.wrap(

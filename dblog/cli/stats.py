@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 
 from dblog.cli.options import with_output, with_selection, with_settings
-from dblog.cli.render import Style, draw, make_table, to_json, write
+from dblog.cli.render import Style, draw, estimated, make_table, to_json, write
 from dblog.reading.query import Query
 from dblog.reading.summary import Summary, sizes, summarize
 from dblog.reading.terms import Filter
@@ -43,7 +43,7 @@ def command(settings: Settings, term: Filter, window: Window, timeout: float, st
 def _tables(summary: Summary, partitions: tuple[Partition, ...], window: Window, style: Style) -> Iterator[str]:
     yield f"{summary.records:,} records since {show(window.since, style.zone)}"
     hours = [(show(hour, style.zone), count) for hour, count in summary.hours]
-    kept = [(part.name, part.rows, part.size, _readable(part.size)) for part in partitions]
+    kept = [(part.name, estimated(part.rows), part.size, _readable(part.size)) for part in partitions]
     for title, names, rows in (
         ("Levels", ("level", "records"), summary.levels),
         ("Busiest loggers", ("logger", "records"), summary.loggers),

@@ -13,8 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from dblog.faults import sqlstate_of
 from dblog.store.engine import verbatim
+from dblog.store.locks import is_lock_timeout
 from dblog.store.names import Names
-from dblog.store.partitions import Partition, is_lock_timeout, list_partitions
+from dblog.store.partitions import Partition, list_partitions
 
 CLOSED_AFTER: Final = timedelta(hours=1)
 """How long after the end of a partition no more rows are expected."""

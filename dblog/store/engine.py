@@ -49,12 +49,39 @@ def connected(settings: DatabaseSettings) -> Iterator[tuple[sa.Connection, Names
 
     Raises:
         Unreachable: There is no connection, or it was lost.
-        DatabaseError: PostgreSQL refused a statement, or has no schema to work in.
+        DatabaseError: PostgreSQL refused a statement, or has no schema to work in; where the role lacks a right that
+            the owner of the tables has, says who that is.
     """
     with clear_errors(settings):
         engine = open_engine(settings, application_name="dblog")
         with engine.connect() as connection:
-            yield connection, resolve_names(connection, settings.schema_name, settings.table_prefix)
+            names = resolve_names(connection, settings.schema_name, settings.table_prefix)
+            try:
+                yield connection, names
+            except DBAPIError as error:
+                ownership = _ownership(connection, names) if sqlstate_of(error) == "42501" else None
+                if ownership is None:
+                    raise
+                where = f"PostgreSQL at {place(settings.conninfo())}"
+                raise DatabaseError(f"{where}: {describe(error)}: {ownership}") from None
+
+
+def _ownership(connection: sa.Connection, names: Names) -> str | None:
+    """Who owns the tables, where the role is no member of it; ends the transaction."""
+    connection.rollback()
+    row = connection.execute(_OWNER, {"schema": names.schema, "logs": names.logs}).one_or_none()
+    if row is None:
+        return None
+    return f"the tables {names.prefix}_* belong to {row.owner}, of which {row.role} is no member"
+
+
+_OWNER = sa.text(
+    """
+    SELECT pg_get_userbyid(relowner) AS owner, current_user AS role
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE nspname = :schema AND relname = :logs AND NOT pg_has_role(relowner, 'USAGE')
+    """
+)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What the retention has to do, found by the clock of the server; nothing is changed here."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -10,7 +11,7 @@ from dblog.store.deletion import count_due, may_go_whole, state_of
 from dblog.store.guard import doubt_about_clock
 from dblog.store.horizons import holds_of, thinned_of
 from dblog.store.marks import Leftover, leftovers
-from dblog.store.names import Names
+from dblog.store.names import Names, Table
 from dblog.store.partitions import Partition, list_partitions, server_now
 from dblog.store.policy import Cuts, Policy, affected, expired, is_excessive
 from dblog.store.sizing import forecast, oversize, total_bytes
@@ -20,6 +21,7 @@ Action = Literal[
     "would archive and drop",
     "would detach",
     "would delete rows",
+    "would keep",
     "held",
     "dropped",
     "archived and dropped",
@@ -42,8 +44,8 @@ class Removal:
     name: str
     action: Action
     """`deleting rows` comes again and again while a partition is at work, with the rows so far."""
-    rows: int = 0
-    """The planner's estimate; for rows that are deleted, their number."""
+    rows: int | None = 0
+    """An estimate, None where there is none; for rows that are deleted, their number."""
     size: int = 0
     """Bytes on disk, with indexes."""
     blockers: tuple[int, ...] = ()
@@ -51,7 +53,7 @@ class Removal:
     levels: dict[int, int] = field(default_factory=dict)
     """Rows that are deleted, by the number of the level."""
     note: str = ""
-    """For `kept`, why; for `held`, until when."""
+    """For `kept` and `would keep`, why; for `held`, until when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Expiry:
     """Partitions, due or not, whose detaching was begun and stands in the way of every other."""
     leftovers: tuple[Leftover, ...]
     """Expired tables that were detached and not dropped."""
+    defaults: Mapping[Table, str]
+    """DEFAULT partitions, which dblog never makes: nothing is detached beside them."""
     held: tuple[tuple[Partition, datetime], ...]
     """Partitions that would have to do with all this, and are left alone until a moment."""
     doubts: tuple[str, ...]
@@ -118,6 +122,7 @@ def find_expired(connection: sa.Connection, names: Names, policy: Policy) -> Exp
             thin=tuple(each for each in thin if each.part.name not in going),
             pending=tuple(part for part in partitions if part.detaching),
             leftovers=leftovers(connection, names),
+            defaults=_defaults(partitions),
             held=tuple((part, holds[part.name]) for part in partitions if part.name in holds),
             doubts=tuple(doubt for doubt in doubts if doubt is not None),
             bytes=total_bytes(stay),
@@ -127,23 +132,48 @@ def find_expired(connection: sa.Connection, names: Names, policy: Policy) -> Exp
 
 def still_there(connection: sa.Connection, names: Names, expiry: Expiry) -> Expiry:
     """What another run, whose turn came between, has left of what was found."""
-    attached = {part.name: part.detaching for part in list_partitions(connection, names)}
+    partitions = list_partitions(connection, names)
+    attached = {part.name: part.detaching for part in partitions}
     return replace(
         expiry,
+        defaults=_defaults(partitions),
         due=tuple(part for part in expiry.due if attached.get(part.name) is False),
         thin=tuple(each for each in expiry.thin if attached.get(each.part.name) is False),
         pending=tuple(part for part in expiry.pending if attached.get(part.name)),
     )
 
 
-def planned(connection: sa.Connection, names: Names, expiry: Expiry, *, archive: bool = False) -> tuple[Removal, ...]:
-    """What a run would do; counts the rows that it would delete."""
+def why_left(left: Leftover, *, archive: bool, force: bool) -> str | None:
+    """Why a detached table is not dropped; None where it is."""
+    if not left.mark.archive or archive or force:
+        return None
+    return "to be archived first: run `dblog prune --archive URL`, or set logging.database.archive"
+
+
+def why_kept(part: Partition, expiry: Expiry) -> str | None:
+    """Why a partition that is due is not detached; None where it is."""
+    if part.table not in expiry.defaults:
+        return None
+    return f"nothing is detached beside the default partition {expiry.defaults[part.table]}: see `dblog doctor`"
+
+
+def planned(
+    connection: sa.Connection, names: Names, expiry: Expiry, *, archive: bool = False, force: bool = False
+) -> tuple[Removal, ...]:
+    """What a run would do, with an archive or by force where those are given; counts the rows that it would delete."""
     with connection.begin():
         counts = [count_due(connection, names, each.part.name, each.cuts) for each in expiry.thin]
     return (
         *(Removal(part.name, "would detach", part.rows, part.size) for part in expiry.pending),
-        *(Removal(left.name, _would(archive and left.table == "logs"), size=left.size) for left in expiry.leftovers),
-        *(Removal(part.name, _would(archive and part.table == "logs"), part.rows, part.size) for part in expiry.due),
+        *(
+            _would(Removal(left.name, "would drop", left.rows, left.size), left.table, archive, reason)
+            for left in expiry.leftovers
+            for reason in [why_left(left, archive=archive, force=force)]
+        ),
+        *(
+            _would(Removal(part.name, "would drop", part.rows, part.size), part.table, archive, why_kept(part, expiry))
+            for part in expiry.due
+        ),
         *(
             Removal(each.part.name, "would delete rows", sum(levels.values()), each.part.size, levels=levels)
             for each, levels in zip(expiry.thin, counts, strict=True)
@@ -179,5 +209,11 @@ def _doubt_about_number(excessive: bool) -> str | None:
     return "more than half of the partitions would go: the retention, the limit or the server's clock may be wrong"
 
 
-def _would(archive: bool) -> Action:
-    return "would archive and drop" if archive else "would drop"
+def _defaults(partitions: Iterable[Partition]) -> dict[Table, str]:
+    return {part.table: part.name for part in partitions if part.default}
+
+
+def _would(drop: Removal, table: Table, archive: bool, reason: str | None) -> Removal:
+    if reason is not None:
+        return replace(drop, action="would keep", note=reason)
+    return replace(drop, action="would archive and drop") if archive and table == "logs" else drop

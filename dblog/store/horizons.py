@@ -80,12 +80,14 @@ def record_thinned(connection: sa.Connection, names: Names, partition: str, stat
 
 
 def forget_others(connection: sa.Connection, names: Names, partitions: Collection[str], now: datetime) -> None:
-    """Remove the holds that are over, and the notes about partitions that are not there any more."""
-    over = [_HOLD + name for name, until in holds_of(connection, names).items() if until <= now]
+    """Remove the holds that are over, and the notes about partitions that are not there any more.
+
+    The server compares, so that a hold that is renewed at this moment is compared again, and stays.
+    """
+    table, moment = settings_table(names), sa.TIMESTAMP(timezone=True)
+    over = sa.case((table.c.name.startswith(_HOLD), sa.cast(table.c.value, moment) <= now), else_=sa.false())
     gone = [_THINNED + name for name in thinned_of(connection, names) if name not in partitions]
-    table = settings_table(names)
-    if over or gone:
-        connection.execute(sa.delete(table).where(table.c.name.in_([*over, *gone])))
+    connection.execute(sa.delete(table).where(over | table.c.name.in_(gone)))
 
 
 def _with_prefix(connection: sa.Connection, names: Names, prefix: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.exc import DBAPIError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+from tenacity import wait_random
 
 from dblog.errors import DatabaseError
 from dblog.faults import sqlstate_of
@@ -16,8 +16,9 @@ from dblog.fields import IndexProfile
 from dblog.store.engine import holders, verbatim
 from dblog.store.indexstate import Index, indexes_of, own_names, set_aside_name, wanted_by
 from dblog.store.layout import set_indexes
+from dblog.store.locks import is_lock_timeout, patient
 from dblog.store.names import Names
-from dblog.store.partitions import Partition, is_lock_timeout, list_partitions
+from dblog.store.partitions import Partition, list_partitions
 
 SHORT: Final = "1s"
 """For locks that make writers queue up behind whoever waits for them: it gives up soon, and tries again later."""
@@ -161,14 +162,8 @@ class _Changing:
 
     def _execute(self, statement: str, lock_timeout: str, attempts: int = 1) -> None:
         self._connection.execute(sa.select(sa.func.set_config("lock_timeout", lock_timeout, False)))
-        retrying = Retrying(
-            retry=retry_if_exception(is_lock_timeout),
-            stop=stop_after_attempt(attempts),
-            wait=wait_random(0.5, 1.5),
-            reraise=True,
-        )
         try:
-            retrying(self._connection.execute, verbatim(statement))
+            patient(attempts, wait_random(0.5, 1.5))(self._connection.execute, verbatim(statement))
         except DBAPIError as error:
             if not is_lock_timeout(error):
                 raise

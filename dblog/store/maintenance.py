@@ -90,7 +90,7 @@ def summary(made: Iterable[str], removals: Iterable[Removal]) -> str:
     counts = {
         "partitions made": len(tuple(made)),
         **{action: tables[action] for action in ("archived and dropped", "dropped", "detached")},
-        "rows deleted": sum(removal.rows for removal in known if removal.action == "deleted rows"),
+        "rows deleted": sum(removal.rows or 0 for removal in known if removal.action == "deleted rows"),
         **{action: tables[action] for action in ("waiting", "kept")},
     }
     told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)

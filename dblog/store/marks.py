@@ -9,6 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from dblog.store.names import Names, Table
+from dblog.store.partitions import ROWS
 
 _SOME: Final = ", but for what is kept longer"
 _ARCHIVE: Final = ", to be archived"
@@ -39,6 +40,8 @@ class Leftover:
     name: str
     table: Table
     mark: Mark
+    rows: int | None
+    """As those of a partition."""
     size: int
     """Bytes on disk, with indexes."""
 
@@ -65,12 +68,12 @@ def still_attached(connection: sa.Connection, names: Names) -> tuple[Leftover, .
 def _marked(connection: sa.Connection, names: Names, *, attached: bool) -> tuple[Leftover, ...]:
     tables = {"schema": names.schema, "logs": names.logs, "batches": names.batches}
     found = connection.execute(_MARKED, {**tables, "marks": list(_MARKS), "attached": attached})
-    return tuple(Leftover(row.name, row.table, _MARKS[row.mark], row.size) for row in found)
+    return tuple(Leftover(row.name, row.table, _MARKS[row.mark], row.rows, row.size) for row in found)
 
 
 _MARKED = sa.text(
-    """
-    SELECT c.relname AS name, p.kind AS table, m.mark, pg_total_relation_size(c.oid) AS size
+    f"""
+    SELECT c.relname AS name, p.kind AS table, m.mark, {ROWS} AS rows, pg_total_relation_size(c.oid) AS size
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN (VALUES ('logs', CAST(:logs AS text)), ('batches', CAST(:batches AS text))) AS p (kind, parent)

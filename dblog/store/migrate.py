@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+from tenacity import wait_random
 
 from dblog.columns import SCHEMA_REVISION, takes_records
 from dblog.errors import DatabaseError, NotMigrated
@@ -24,8 +24,9 @@ from dblog.fields import IndexProfile
 from dblog.periods import PartitionBy
 from dblog.store.engine import holders, installed_revision, resolve_names, translate, use_utc
 from dblog.store.layout import Layout
+from dblog.store.locks import is_lock_timeout, patient
 from dblog.store.names import Names
-from dblog.store.partitions import is_lock_timeout, make_ahead
+from dblog.store.partitions import make_ahead
 
 Destination = Literal["head", "+1", "base"]
 
@@ -66,15 +67,10 @@ def upgrade(connection: sa.Connection, layout: Layout, *, attempts: int = ATTEMP
     """
     with connection.begin():
         require_server(connection)
-    retrying = Retrying(
-        retry=retry_if_exception(is_lock_timeout),
-        stop=stop_after_attempt(attempts),
-        wait=wait_random(0.5, 1.5),
-        reraise=True,
-    )
+    step_by_step = patient(attempts, wait_random(0.5, 1.5))
     changed = False
     try:
-        while retrying(_take_step, connection, layout):
+        while step_by_step(_take_step, connection, layout):
             changed = True
     except DBAPIError as error:
         if not is_lock_timeout(error):

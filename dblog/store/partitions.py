@@ -1,21 +1,25 @@
 """Partitions: which there are, which are due, and making them without ever blocking a writer."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import wait_random_exponential
 
 from dblog.errors import DatabaseError
 from dblog.faults import sqlstate_of
 from dblog.periods import PartitionBy, end_of, reach_ahead
 from dblog.store.engine import verbatim
 from dblog.store.layout import layout_of
+from dblog.store.locks import patient
 from dblog.store.names import Names, Table
 
-LOCK_ATTEMPTS = 5
+LOCK_ATTEMPTS: Final = 5
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,8 @@ class Partition:
     """True where the comment says that dblog made it."""
     detaching: bool
     """True where a `DETACH ... CONCURRENTLY` was begun and not finished."""
-    rows: int
-    """The planner's estimate; 0 before the first ANALYZE."""
+    rows: int | None
+    """What the last ANALYZE found, or before the first what the server has counted; None where it has not."""
     size: int
     """Bytes on disk, with indexes."""
     settled: bool = False
@@ -89,8 +93,18 @@ def list_partitions(connection: sa.Connection, names: Names) -> tuple[Partition,
     return tuple(Partition(**row) for row in rows.mappings())
 
 
+ROWS: Final = """
+    CAST(
+        CASE WHEN pg_relation_size(c.oid) = 0 THEN 0
+             WHEN c.relpages > 0 AND c.reltuples >= 0 THEN c.reltuples
+             ELSE nullif(pg_stat_get_live_tuples(c.oid), 0) END
+        AS bigint
+    )
+"""
+"""The rows of a table `c` of pg_class, as far as the server knows them without counting."""
+
 _PARTITIONS = sa.text(
-    r"""
+    rf"""
     SELECT c.relname AS name,
            p.kind AS "table",
            substring(bound FROM 'FROM [(]''([^'']+)''')\:\:timestamptz AS start,
@@ -98,7 +112,7 @@ _PARTITIONS = sa.text(
            bound = 'DEFAULT' AS default,
            coalesce(starts_with(comment, 'dblog partition of '), false) AND c.relnamespace = o.relnamespace AS ours,
            i.inhdetachpending AS detaching,
-           greatest(c.reltuples, 0)\:\:bigint AS rows,
+           {ROWS} AS rows,
            pg_total_relation_size(c.oid) AS size,
            coalesce(right(comment, 8) = ', frozen', false)
              AND pg_stat_get_ins_since_vacuum(c.oid) = 0 AND pg_stat_get_dead_tuples(c.oid) = 0 AS settled
@@ -160,36 +174,35 @@ def make_partition(connection: sa.Connection, names: Names, moment: datetime) ->
         DatabaseError: A DEFAULT partition has rows for it.
         sqlalchemy.exc.DBAPIError: PostgreSQL refused it for another reason.
     """
-    at = moment.astimezone(UTC).isoformat()
-    statement = verbatim(f"SELECT {names.qualified(names.make_partition)}('{at}')")
-    retrying = Retrying(
-        retry=retry_if_exception(is_lock_timeout),
-        stop=stop_after_attempt(LOCK_ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.1, max=1),
-        reraise=True,
-    )
+    statement = verbatim(f"SELECT {names.qualified(names.make_partition)}('{moment.astimezone(UTC).isoformat()}')")
+
+    def call() -> str:
+        with connection.begin():
+            return str(connection.execute(statement).scalar_one())
+
+    return attach_patiently(connection, names, moment, call)
+
+
+def attach_patiently(connection: sa.Connection, names: Names, moment: datetime, attach: Callable[[], T]) -> T:
+    """Call what attaches a partition for a moment, again where others hold the table.
+
+    Raises:
+        DatabaseError: A DEFAULT partition has rows for it.
+        sqlalchemy.exc.DBAPIError: PostgreSQL refused it for another reason.
+    """
     try:
-        return retrying(_call, connection, statement)
+        return patient(LOCK_ATTEMPTS, wait_random_exponential(multiplier=0.1, max=1))(attach)
     except DBAPIError as error:
         if sqlstate_of(error) != "23514":
             raise
-        raise DatabaseError(_obstructed(connection, names, at)) from None
+        raise DatabaseError(_obstructed(connection, names, moment)) from None
 
 
-def _call(connection: sa.Connection, statement: sa.TextClause) -> str:
-    with connection.begin():
-        return str(connection.execute(statement).scalar_one())
-
-
-def _obstructed(connection: sa.Connection, names: Names, at: str) -> str:
+def _obstructed(connection: sa.Connection, names: Names, moment: datetime) -> str:
     with connection.begin():
         defaults = [part.name for part in list_partitions(connection, names) if part.default]
+    at = moment.astimezone(UTC).isoformat()
     return (
         f"no partition can be made for {at}: the default partition {' or '.join(defaults)}, which dblog did not make, "
         "has rows of that time; detach it, and insert its rows again"
     )
-
-
-def is_lock_timeout(error: BaseException) -> bool:
-    """Whether a statement gave up waiting for somebody else's lock."""
-    return isinstance(error, DBAPIError) and sqlstate_of(error) == "55P03"

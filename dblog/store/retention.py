@@ -13,16 +13,18 @@ from typing import Final
 import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.exc import DBAPIError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+from tenacity import wait_random
 
 from dblog.errors import DblogError
+from dblog.store.beyond import ensure_partition
 from dblog.store.deletion import delete_due, rescue, to_rescue
 from dblog.store.engine import verbatim
-from dblog.store.expiry import Expiry, Removal, Thinning, still_there
+from dblog.store.expiry import Expiry, Removal, Thinning, still_there, why_kept, why_left
 from dblog.store.horizons import forget_others, holds_of, record_horizon, record_seen, record_thinned
+from dblog.store.locks import is_lock_timeout, patient
 from dblog.store.marks import Leftover, Mark, comment_of, leftovers, still_attached
 from dblog.store.names import Names
-from dblog.store.partitions import Partition, is_lock_timeout, list_partitions, make_partition
+from dblog.store.partitions import Partition, list_partitions
 from dblog.store.turn import alone
 
 LOCK_TIMEOUT: Final = "10s"
@@ -65,12 +67,17 @@ def prune(
         pruning = _Pruning(connection, own, names, expiry, archiver, force)
         yield from pruning.finish_detaches()  # whatever is doubtful: they stand in the way of everybody's partitions
         if expiry.doubts and (expiry.due or expiry.thin or expiry.leftovers) and not force:
-            advice = "Look at what `dblog prune --dry-run` shows, and use --force where all of it is right"
-            raise Refused(f"{'; '.join(expiry.doubts)}. {advice}")
+            raise Refused(f"{'; '.join(expiry.doubts)}. {_advice(expiry, archives=archiver is not None)}")
         _remember(own, names, expiry, force)
         pruning.unmark()
         yield from pruning.drop()
         yield from pruning.delete()
+
+
+def _advice(expiry: Expiry, *, archives: bool) -> str:
+    """What to do about doubts; `force` alone would drop also what is to be archived first."""
+    archive = "" if archives or not any(left.mark.archive for left in expiry.leftovers) else " --archive URL"
+    return f"Look at what `dblog prune --dry-run` shows, and use --force{archive} where all of it is right"
 
 
 def _remember(own: sa.Connection, names: Names, expiry: Expiry, force: bool) -> None:
@@ -99,7 +106,7 @@ class _Pruning:
         self._expiry = expiry
         self._archiver = archiver
         self._force = force
-        self._stuck: dict[str, Removal] = {}  # a table can have one pending detach only: the others wait for it
+        self._stuck: dict[str, Removal] = {}  # a table can have one pending detach only: others are not detached then
 
     def finish_detaches(self) -> Iterator[Removal]:
         """Finish what was begun, by whomever; what is dropped next is not told of yet."""
@@ -119,8 +126,7 @@ class _Pruning:
     def drop(self) -> Iterator[Removal]:
         """Drop what earlier runs have detached, then detach and drop what is due."""
         for left in self._leftovers():
-            yield self._drop(left, Removal(left.name, "dropped", size=left.size))
-        defaults = {part.table: part.name for part in list_partitions(self._own, self._names) if part.default}
+            yield self._drop(left, Removal(left.name, "dropped", left.rows, left.size))
         for part in self._expiry.due:
             if part.name in holds_of(self._own, self._names):  # restored since it was found
                 continue
@@ -128,14 +134,10 @@ class _Pruning:
             if part.table in self._stuck:
                 yield replace(intended, action="waiting", blockers=self._stuck[part.table].blockers)
                 continue
-            if part.table in defaults:
-                note = f"nothing is detached beside the default partition {defaults[part.table]}: see `dblog doctor`"
-                yield replace(intended, action="kept", note=note)
+            if (reason := why_kept(part, self._expiry)) is not None:
+                yield replace(intended, action="kept", note=reason)
                 continue
-            removal = self._detach_and_drop(part, intended)
-            if removal.action == "waiting":
-                self._stuck[part.table] = removal
-            yield removal
+            yield self._detach_and_drop(part, intended)
 
     def delete(self) -> Iterator[Removal]:
         """Delete the rows that have to go alone."""
@@ -160,20 +162,19 @@ class _Pruning:
         comment = sql.Literal(comment_of(self._own, self._names, part.table, mark)).as_string(None)
         if part.end is not None:  # first, and committed by itself: a run may be cut short at any point
             record_horizon(self._own, self._names, part.table, part.end)
-        if not (
-            self._execute(f"COMMENT ON TABLE {child} IS {comment}", LOCK_TIMEOUT)
-            and self._execute(f"ALTER TABLE {parent} DETACH PARTITION {child} CONCURRENTLY", LOCK_TIMEOUT)
-        ):
-            return self._waiting(intended, parent, child)
-        return self._drop(Leftover(part.name, part.table, mark, part.size), intended)
+        if not self._execute(f"COMMENT ON TABLE {child} IS {comment}", LOCK_TIMEOUT):
+            return self._waiting(intended, child)
+        if not self._execute(f"ALTER TABLE {parent} DETACH PARTITION {child} CONCURRENTLY", LOCK_TIMEOUT):
+            self._stuck[part.table] = self._waiting(intended, parent, child)
+            return self._stuck[part.table]
+        return self._drop(Leftover(part.name, part.table, mark, part.rows, part.size), intended)
 
     def _drop(self, left: Leftover, intended: Removal) -> Removal:
         """Drop a detached table, once what has to stay of it is elsewhere."""
         child = self._names.qualified(left.name)
         archives = left.table == "logs" and self._archiver is not None
-        if left.mark.archive and not archives and not self._force:
-            note = "to be archived: give --archive, or --force to drop it without"
-            return replace(intended, action="kept", note=note)
+        if (reason := why_left(left, archive=archives, force=self._force)) is not None:
+            return replace(intended, action="kept", note=reason)
         try:
             if left.table == "logs" and self._archiver is not None:
                 self._archiver(self._connection, left.name)
@@ -181,6 +182,10 @@ class _Pruning:
                 self._rescue(left)
         except DblogError as error:
             return replace(intended, action="kept", note=str(error))
+        except DBAPIError as error:
+            if not is_lock_timeout(error):
+                raise
+            return self._waiting(intended, child, self._names.qualified(self._names.logs))
         done = replace(intended, action="archived and dropped" if archives else "dropped")
         return done if self._execute(f"DROP TABLE {child}", LOCK_TIMEOUT) else self._waiting(intended, child)
 
@@ -190,8 +195,9 @@ class _Pruning:
         cuts = self._expiry.policy.cuts(*bounds, self._expiry.now)
         moments = to_rescue(self._own, self._names, left.name, cuts)
         for moment in moments:
-            make_partition(self._connection, self._names, moment)
+            ensure_partition(self._connection, self._names, moment, "day")
         if moments:
+            self._set_lock_timeout(LOCK_TIMEOUT)
             rescue(self._own, self._names, left.name, cuts)
 
     def _thin(self, each: Thinning) -> Iterator[Removal]:
@@ -214,14 +220,8 @@ class _Pruning:
     def _execute(self, statement: str, timeout: str, *, attempts: int = 1) -> bool:
         """Run a statement; False if a lock that it needs could not be had in time."""
         self._set_lock_timeout(timeout)
-        retrying = Retrying(
-            retry=retry_if_exception(is_lock_timeout),
-            stop=stop_after_attempt(attempts),
-            wait=wait_random(0.1, 0.5),
-            reraise=True,
-        )
         try:
-            retrying(self._own.execute, verbatim(statement))
+            patient(attempts, wait_random(0.1, 0.5))(self._own.execute, verbatim(statement))
         except DBAPIError as error:
             if not is_lock_timeout(error):
                 raise

@@ -5,13 +5,13 @@ from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+from tenacity import wait_random
 
 from dblog.errors import DatabaseError
 from dblog.faults import describe, sqlstate_of
 from dblog.store.engine import verbatim
+from dblog.store.locks import patient
 from dblog.store.names import Names
-from dblog.store.partitions import is_lock_timeout
 from dblog.store.quoting import quoted
 from dblog.store.roles import Roles, function, granting, hand_over, making, parents
 
@@ -97,13 +97,7 @@ _ALL_OWNED: Final = sa.text(f"SELECT bool_and(pg_get_userbyid(owner) = :owner) F
 
 def _run(connection: sa.Connection, *statements: str) -> None:
     """Run statements in one transaction, which gives up and tries again where others are in the way."""
-    retrying = Retrying(
-        retry=retry_if_exception(is_lock_timeout),
-        stop=stop_after_attempt(LOCK_ATTEMPTS),
-        wait=wait_random(0.1, 0.5),
-        reraise=True,
-    )
-    retrying(_try, connection, statements)
+    patient(LOCK_ATTEMPTS, wait_random(0.1, 0.5))(_try, connection, statements)
 
 
 def _try(connection: sa.Connection, statements: tuple[str, ...]) -> None:

@@ -1,6 +1,7 @@
 """`dblog prune`."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,25 @@ def test_prune_makes_the_partitions_ahead(empty_database: Database) -> None:
         connection.execute(f"DROP TABLE {name}")
     assert run(["prune", "--dsn", empty_database.dsn]) == 0
     assert exists(empty_database, name)
+
+
+def test_rows_are_estimated_or_unknown(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without ANALYZE the server's own count is shown, after ANALYZE its figure, and without either `unknown`."""
+    wanted = ["prune", "--dsn", database.dsn, "--dry-run"]
+
+    def shown() -> dict[str, object]:
+        assert run([*wanted, "--json"]) == 0
+        return {each["name"]: each["rows"] for each in json.loads(capsys.readouterr().out)["tables"]}
+
+    with database.connect() as connection:
+        old, other = log(connection, 370, (20, "app"), (20, "app")), log(connection, 371, (20, "app"))
+        connection.execute(f"ANALYZE {other}")
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        assert shown() == {old: 2, other: 1, old.replace("logs", "batches"): 0, other.replace("logs", "batches"): 0}
+        connection.execute("SELECT pg_stat_reset()")
+        assert (shown()[old], shown()[other]) == (None, 1)
+    assert run(wanted) == 0
+    assert re.search(rf"{old} .* unknown", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "soon", "36501"])

@@ -158,7 +158,7 @@ def test_options_of_a_command(name: str, command: click.Command) -> None:
         flags = re.findall(r"(?<![\w-])--?[a-z][\w-]*", row[0])
         shown.update(dict.fromkeys(flags, row[1]))
     options = [each for each in command.params if isinstance(each, click.Option) and each.name not in COMMON]
-    assert shown.keys() == {flag for option in options for flag in option.opts}
+    assert shown.keys() == {flag for option in options for flag in (*option.opts, *option.secondary_opts)}
     for option in options:
         if option.show_default:
             assert shown[option.opts[-1]] == str(option.default), option.name

@@ -7,9 +7,9 @@ that part it is; null for a run that may live. The answer is how the child ended
 import json
 import os
 import sys
-import time
 
 import sqlalchemy as sa
+from eventually import eventually
 
 from dblog.config import load_settings
 from dblog.store.engine import keeping
@@ -42,17 +42,21 @@ def maintain(dsn: str) -> None:
             pass
 
 
+def is_done(dsn: str) -> bool:
+    """Whether it was this process's turn, and it came to the end."""
+    try:
+        maintain(dsn)
+    except Busy:
+        return False
+    return True
+
+
 def child(dsn: str, point: tuple[str, str, int] | None) -> None:
     """Be killed, or come to the end; whoever was killed before may hold the lock for another moment."""
     if point:
         die(*point)
-    while True:
-        try:
-            maintain(dsn)
-        except Busy:
-            time.sleep(0.02)
-        else:
-            os._exit(0)
+    eventually(lambda: is_done(dsn), "the turn to prune")
+    os._exit(0)
 
 
 for line in sys.stdin:

@@ -7,10 +7,11 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from records import at
-from retained import left, log, recall, remember, run, tables
+from retained import detach, left, log, noon, recall, remember, run, tables
 from servers import Database
 
 from dblog.store import deletion, retention
+from dblog.store.beyond import ensure_partition
 from dblog.store.expiry import find_expired, planned
 from dblog.store.names import Names
 from dblog.store.policy import Policy
@@ -145,6 +146,37 @@ def test_what_comes_at_the_last_moment_stays(
     assert actions == ["dropped"]
     assert connection.execute("SELECT * FROM dblog_logs").fetchall() == before
     assert f"{name}_2" in tables(database)  # made anew beside the old one
+
+
+def test_what_is_rescued_may_be_older_than_any_record(
+    kept: tuple[sa.Connection, Names], connection: psycopg.Connection
+) -> None:
+    """A row that has to stay is put back from an expired table also where writers can have no partition any more."""
+    ensure_partition(*kept, noon(500), "day")
+    name = log(connection, 500, (10, "old"), (40, "old"))
+    detach(connection, name, "dblog partition of public.dblog_logs, expired, but for what is kept longer")
+    assert run(kept, Policy(1000, {10: 7}))[name].action == "dropped"
+    assert left(connection) == [(40, "old")]
+
+
+def test_what_cannot_be_put_back_for_a_lock_waits(
+    kept: tuple[sa.Connection, Names],
+    database: Database,
+    connection: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While somebody keeps writers from the records, a table from which rows are to be put back waits for that."""
+    monkeypatch.setattr(retention, "LOCK_TIMEOUT", "50ms")
+    name = log(connection, 10, (40, "late"))
+    detach(connection, name, "dblog partition of public.dblog_logs, expired, but for what is kept longer")
+    ensure_partition(*kept, noon(10), "day")
+    expiry = find_expired(*kept, POLICY)
+    with database.connect() as owner, owner.transaction():
+        owner.execute("LOCK TABLE dblog_logs IN SHARE MODE")
+        (removal,) = retention.prune(*kept, expiry)
+        assert (removal.action, removal.blockers) == ("waiting", (owner.info.backend_pid,))
+    assert run(kept, POLICY)[name].action == "dropped"
+    assert left(connection) == [(40, "late")]
 
 
 def test_a_partition_on_hold_is_left_alone(

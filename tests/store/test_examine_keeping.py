@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from records import at, insert
+from retained import detach, log
 from servers import Database
 
 from dblog.checks import Check
@@ -208,3 +209,21 @@ def test_a_detached_expired_table_is_found(database: Database) -> None:
     assert name in mended(database, "expired tables")
     with pytest.raises(psycopg.errors.UndefinedTable):
         execute(database, f"SELECT FROM {name}")
+
+
+def test_what_is_to_be_archived_first_is_not_to_be_lost(database: Database) -> None:
+    """Where a table is to be archived before it is dropped, no command that is shown drops it without an archive."""
+    with database.connect() as connection:
+        name = log(connection, 370, (20, "app"))
+        log(connection, 30, (20, "app"))
+        detach(connection, name, "dblog partition of public.dblog_logs, expired, to be archived")
+    old_partitions(database, 380)
+    found = examined(database)
+    assert f"to be archived first: {name}" in found["expired tables"].finding
+    assert found["expired tables"].remedy == "dblog prune --archive URL"
+    assert found["retention"].remedy == "dblog prune --force --archive URL"
+    configured = examined(database, archive="/nowhere")
+    assert [configured[check].remedy for check in ("expired tables", "retention")] == [
+        "dblog prune",
+        "dblog prune --force",
+    ]

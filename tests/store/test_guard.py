@@ -11,7 +11,7 @@ from retained import detach, left, log, recall, remember, run, tables
 from servers import Database
 
 from dblog.errors import DblogError
-from dblog.store.expiry import find_expired
+from dblog.store.expiry import find_expired, planned
 from dblog.store.names import Names
 from dblog.store.policy import Policy
 from dblog.store.retention import Refused, prune
@@ -152,6 +152,27 @@ def test_what_cannot_be_archived_is_kept(
     archive = Archive()
     assert run(kept, POLICY, archiver=archive).keys() == archive.taken.keys() == {old, older}
     assert not {old, older} & tables(database)
+
+
+def test_what_is_to_be_archived_first_is_said(
+    kept: tuple[sa.Connection, Names], connection: psycopg.Connection
+) -> None:
+    """The dry run says that such a table stays without an archive; the advice in case of doubt asks for one, too."""
+    old = log(connection, 370, (20, "app"))
+    detach(connection, old, "dblog partition of public.dblog_logs, expired, to be archived")
+    log(connection, 30, (20, "app"))
+    expiry = find_expired(*kept, POLICY)
+    (shown,) = [each for each in planned(*kept, expiry) if each.name == old]
+    assert (shown.action, "dblog prune --archive URL" in shown.note) == ("would keep", True)
+    actions = [
+        [each.action for each in plan if each.name == old]
+        for plan in (planned(*kept, expiry, archive=True), planned(*kept, expiry, force=True))
+    ]
+    assert actions == [["would archive and drop"], ["would drop"]]
+    with pytest.raises(Refused, match="use --force --archive URL where"):
+        run(kept, POLICY)
+    with pytest.raises(Refused, match="use --force where"):
+        run(kept, POLICY, archiver=Archive())
 
 
 def test_what_waits_for_the_archive_can_be_forced(

@@ -12,9 +12,10 @@ from partitioned import now_of, of
 from psycopg import sql
 from servers import Database
 
-from dblog.store import partitions
+from dblog.store import locks, partitions
+from dblog.store.locks import is_lock_timeout
 from dblog.store.names import Names
-from dblog.store.partitions import is_lock_timeout, make_partition
+from dblog.store.partitions import make_partition
 
 WRITER = "11111111-1111-4111-8111-111111111111"
 
@@ -78,7 +79,7 @@ def test_a_lock_that_is_held_for_a_moment_is_waited_for(
             other.rollback()
             return is_lock_timeout(error)
 
-        monkeypatch.setattr(partitions, "is_lock_timeout", note)
+        monkeypatch.setattr(locks, "is_lock_timeout", note)
         made = make_partition(connection, names, moment)
     assert len(refusals) == 1
     assert any(found.name == made for found in of(connection, names, "logs"))

@@ -106,7 +106,7 @@ def started() -> Iterator[Runs]:
     """The program, until its end."""
     with subprocess.Popen(
         [sys.executable, PROGRAM],
-        env={**os.environ, "PYTHONPATH": IMPORTABLE},
+        env={**os.environ, "PYTHONPATH": f"{IMPORTABLE}{os.pathsep}{PROGRAM.parents[1]}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -88,10 +88,13 @@ def test_a_partition_of_somebody_else_stays(kept: tuple[sa.Connection, Names], d
 def test_beside_a_default_partition_nothing_is_dropped_and_it_is_named(
     kept: tuple[sa.Connection, Names], database: Database
 ) -> None:
-    """Where PostgreSQL would refuse to detach, the partition that has to go first is named, and nothing fails."""
+    """Where PostgreSQL would refuse to detach, also the dry run names what has to go first, and nothing fails."""
     old, *_ = make_old(*kept, 370)
     with database.connect() as stranger:
         stranger.execute("CREATE TABLE rest PARTITION OF dblog_logs DEFAULT")
+        shown = {removal.name: removal for removal in planned(*kept, find_expired(*kept, Policy(365)))}
+        assert (shown[old].action, "default partition rest" in shown[old].note) == ("would keep", True)
+        assert shown[old.replace("logs", "batches")].action == "would drop"
         removals = run(kept)
         assert (removals[old].action, "default partition rest" in removals[old].note) == ("kept", True)
         stranger.execute("DROP TABLE rest")
@@ -127,6 +130,27 @@ def test_a_reader_is_not_disturbed(kept: tuple[sa.Connection, Names], database: 
         finished = run(kept)
     assert finished[old].action == finished[older].action == "dropped"
     assert not {old, older} & tables(database)
+
+
+def test_a_locked_partition_keeps_no_other_from_going(
+    kept: tuple[sa.Connection, Names], database: Database, impatient: None
+) -> None:
+    """What cannot be marked, or is detached and cannot be dropped, waits alone, and is finished by the next run."""
+    older, old, young = make_old(*kept, 371, 370, 90)
+    dropped = "COMMENT ON TABLE {0} IS 'dblog partition of public.dblog_logs, expired';"
+    with database.connect() as owner:
+        owner.execute(sql.SQL(f"{dropped} ALTER TABLE dblog_logs DETACH PARTITION {{0}}").format(sql.Identifier(young)))
+        with owner.transaction():
+            owner.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(sql.Identifier(older)))
+            owner.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.Identifier(young)))
+            removals = run(kept)
+            assert {name: removals[name].action for name in (young, older, old)} == {
+                young: "waiting",
+                older: "waiting",
+                old: "dropped",
+            }
+            assert removals[older].blockers == removals[young].blockers == (owner.info.backend_pid,)
+    assert {removal.action for removal in run(kept).values()} == {"dropped"}
 
 
 def test_an_interrupted_run_is_finished_by_the_next(kept: tuple[sa.Connection, Names], database: Database) -> None:

@@ -72,6 +72,19 @@ def kept_out(installed: Installation) -> Iterator[None]:
             owner.execute(sql.SQL("ALTER ROLE {} LOGIN").format(member))
 
 
+@pytest.mark.parametrize("kind", ["writer", "reader"])
+def test_who_may_not_keep_the_tables_is_told_whose_they_are(
+    command_line: Installation, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What only the owner may do is refused to others in a line that names the owner, whatever it is."""
+    for command in (["prune"], ["init", "--partition-by", "week"]):
+        assert run([*command, "--dsn", command_line.login(kind)]) == 1
+        error = capsys.readouterr().err
+        owner, role = command_line.roles.owner, command_line.member(kind)
+        assert f"belong to {owner}, of which {role} is no member" in error
+        assert error.count("\n") == 1
+
+
 def test_an_application_works_as_a_writer(installed: Installation, tmp_path: Path) -> None:
     """A handler with `auto_create` stores its records, also those for which it has to make a partition first."""
     writing = handler(installed, tmp_path)
@@ -164,6 +177,7 @@ def test_the_reading_commands_work_as_a_reader(
     command_line: Installation, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever may read can run every command that reads."""
+    assert run(["prune", "--dsn", command_line.login("owner")]) == 0  # or the doctor misses it
     code = run([*words, "--dsn", command_line.login("reader")])
     assert code == 0, capsys.readouterr()
 

@@ -7,9 +7,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from dblog.columns import LOG_COLUMNS
+from dblog.store.adopting.identity import resume
 from dblog.store.adopting.mapping import MAKE_PARSE, map_columns
 from dblog.store.adopting.source import Source
-from dblog.store.adopting.state import State, read_state
+from dblog.store.adopting.state import State
 from dblog.store.engine import verbatim
 from dblog.store.names import Names
 from dblog.store.partitions import server_now
@@ -40,7 +41,9 @@ class Estimate:
     """The others, which go into `extra_data`."""
 
 
-def estimate(connection: sa.Connection, names: Names, source: Source, zone: str | None) -> Estimate:
+def estimate(
+    connection: sa.Connection, names: Names, source: Source, zone: str | None, *, anew: bool | None = None
+) -> Estimate:
     """Look at what is left; nothing is changed.
 
     Args:
@@ -48,11 +51,15 @@ def estimate(connection: sa.Connection, names: Names, source: Source, zone: str 
         names: The tables that would take the rows.
         source: The old table.
         zone: The time zone of times that do not say theirs.
+        anew: As `resume` takes it.
+
+    Raises:
+        DblogError: As `resume`.
     """
     with connection.begin():
         connection.execute(verbatim(MAKE_PARSE))
         mapping = map_columns(source, zone, server_now(connection))
-        state = read_state(connection, names, source)
+        state = resume(connection, names, source, anew)
         left = f"FROM {source.qualified} s WHERE {_left(state)}"
         plan: Any = connection.scalar(verbatim(f"EXPLAIN (FORMAT JSON) SELECT {left}"))
         ends = [

@@ -5,20 +5,20 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from typing import Final
 
 import sqlalchemy as sa
 
-from dblog import defaults
 from dblog.errors import DatabaseError, DblogError
+from dblog.store.adopting.identity import file_of, is_same, resume, witness_of
 from dblog.store.adopting.mapping import MAKE_PARSE, Mapping, map_columns
 from dblog.store.adopting.source import Source
 from dblog.store.adopting.state import State, read_state, write_state
-from dblog.store.beyond import make_old_partition
+from dblog.store.beyond import ensure_partition
 from dblog.store.engine import verbatim
 from dblog.store.names import Names
-from dblog.store.partitions import list_partitions, make_partition, server_now
+from dblog.store.partitions import Partition, server_now
 from dblog.store.quoting import literal, quoted
 
 _POLL: Final = 0.2
@@ -35,7 +35,14 @@ class Progress:
 
 
 def adopt(
-    connection: sa.Connection, names: Names, source: Source, *, zone: str | None, batch_rows: int, bound: int | None
+    connection: sa.Connection,
+    names: Names,
+    source: Source,
+    *,
+    zone: str | None,
+    batch_rows: int,
+    bound: int | None,
+    anew: bool | None = None,
 ) -> Iterator[Progress]:
     """Take over the rows that were not taken before, up to an id, and tell of each batch once it is committed.
 
@@ -45,17 +52,20 @@ def adopt(
         names: The tables that take the rows.
         source: The old table.
         zone: The time zone of times that do not say theirs.
-        batch_rows: Rows of one batch.
+        batch_rows: Rows of one batch, and more only where the last of them shares its id with others.
         bound: The id of the last row to take, from `settled_bound`.
+        anew: As `resume` takes it.
 
     Raises:
-        DblogError: Another process adopts this table.
+        DblogError: Another process adopts this table, or it was emptied or made anew, before or meanwhile.
     """
     with connection.begin():
         _be_alone(connection, names, source)
         connection.execute(verbatim(MAKE_PARSE))
         mapping = map_columns(source, zone, server_now(connection))
-        state = read_state(connection, names, source)
+        state = resume(connection, names, source, anew)
+        if anew is not None:
+            write_state(connection, names, source, state)
     if bound is None:
         return
     adopting = _Adopting(connection, names, source, mapping)
@@ -133,7 +143,7 @@ class _Adopting:
         self._names = names
         self._source = source
         self._mapping = mapping
-        self._partitioned: set[datetime] = set()
+        self._partitions: list[Partition] = []
 
     def prepare(self, state: State, bound: int, batch_rows: int) -> int | None:
         """Make the partitions of the next batch; the id of its last row, or None where nothing is left."""
@@ -141,27 +151,16 @@ class _Adopting:
             SELECT max(id), array_agg(DISTINCT date_trunc('hour', moment))
             FROM (
                 SELECT s.id, {self._mapping.moment} AS moment FROM {self._source.qualified} s
-                WHERE {self._after(state)} AND s.id <= {bound} ORDER BY s.id LIMIT {batch_rows}
+                WHERE {self._after(state)} AND s.id <= {bound}
+                ORDER BY s.id FETCH FIRST {batch_rows} ROWS WITH TIES
             ) AS next
         """
         with self._connection.begin():
             last, hours = self._connection.execute(verbatim(statement)).one()
-        for hour in sorted(set(hours or ()) - self._partitioned):
-            self._make_partition(hour.astimezone(UTC))
-            self._partitioned.add(hour)
+        for hour in sorted(hours or ()):
+            if not any(part.holds(hour) for part in self._partitions):
+                self._partitions.append(ensure_partition(self._connection, self._names, hour.astimezone(UTC), "month"))
         return None if last is None else int(last)
-
-    def _make_partition(self, hour: datetime) -> None:
-        with self._connection.begin():
-            known = list_partitions(self._connection, self._names)
-            now = server_now(self._connection)
-        if any(part.table == "logs" and part.holds(hour) for part in known):
-            return
-        if hour > now - timedelta(days=defaults.PAST_WINDOW_DAYS):
-            make_partition(self._connection, self._names, hour)
-            return
-        with self._connection.begin():
-            make_old_partition(self._connection, self._names, hour)
 
     def take(self, state: State, last: int) -> State:
         """Store one batch, its line in the ledger and the note of it, all at once."""
@@ -178,8 +177,16 @@ class _Adopting:
                 )
                 {self._ledger_row(state, closing=False)} FROM taken RETURNING rows_stored
             """
-            rows = self._connection.scalar(verbatim(statement)) or 0
-            done = replace(state, batch_seq=state.batch_seq + 1, upto=last, rows=state.rows + rows)
+            rows = self._connection.scalar(verbatim(statement)) or 0  # from now on nobody can empty the table
+            self._require_same(state)
+            done = replace(
+                state,
+                batch_seq=state.batch_seq + 1,
+                upto=last,
+                rows=state.rows + rows,
+                file=file_of(self._connection, self._source),
+                witness=witness_of(self._connection, self._source, last),
+            )
             write_state(self._connection, self._names, self._source, done)
         return done
 
@@ -211,6 +218,10 @@ class _Adopting:
 
     def _after(self, state: State) -> str:
         return "true" if state.upto is None else f"s.id > {state.upto}"
+
+    def _require_same(self, state: State) -> None:
+        if not is_same(self._connection, self._source, state):
+            raise DblogError(f"{self._source.title} was emptied or made anew meanwhile: look at it, and run this again")
 
     def _require_unchanged(self, state: State) -> None:
         """Nobody else can have changed the note, but for a hand that did; then the rows are not certain any more."""

@@ -28,6 +28,10 @@ class State:
     """The id of the last row; None before the first batch."""
     rows: int = 0
     """Rows in all batches."""
+    file: str | None = None
+    """Which file the table was then; None where that does not matter."""
+    witness: str | None = None
+    """A digest of the last row."""
 
 
 def read_state(connection: sa.Connection, names: Names, source: Source, *, lock: bool = False) -> State:

@@ -29,7 +29,7 @@ def check_care(subject: Subject) -> Iterator[Check]:
         yield Check("bloat", "warning", finding, psql(f"VACUUM (ANALYZE) {row.name}" for row in known))
     else:
         yield Check("bloat", "ok", "no partition has many dead rows")
-    left = [part for part in due(subject.partitions, subject.now - GRACE) if part.size and part.rows]
+    left = [part for part in due(subject.partitions, subject.now - GRACE) if part.rows != 0]
     if left:
         finding = f"{named(part.name for part in left)}: closed, and neither frozen nor analyzed"
         yield Check("closed partitions", "warning", finding, "dblog prune")

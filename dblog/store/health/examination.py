@@ -17,6 +17,7 @@ from dblog.store.health.retention import check_retention
 from dblog.store.health.rights import check_ownership, check_rights
 from dblog.store.health.subject import Subject
 from dblog.store.layout import layout_of
+from dblog.store.marks import leftovers
 from dblog.store.migrate import require_server
 from dblog.store.names import Names
 from dblog.store.partitions import list_partitions, server_now
@@ -74,6 +75,7 @@ def _look(connection: sa.Connection, names: Names, settings: Settings) -> Subjec
         partition_by=layout.partition_by,
         indexes=layout.indexes,
         partitions=list_partitions(connection, names),
+        leftovers=leftovers(connection, names),
         now=server_now(connection),
         role=role,
         may_read=may_read,

@@ -6,8 +6,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from dblog.checks import Check
-from dblog.store.health.subject import Subject, named, psql
-from dblog.store.marks import leftovers
+from dblog.store.health.subject import Subject, named, prune, psql
 from dblog.store.partitions import plan_ahead
 from dblog.store.quoting import literal
 
@@ -26,7 +25,8 @@ def check_partitions(subject: Subject) -> Iterator[Check]:
         if part.default:
             parent = names.qualified(names.of(part.table))
             remedy = psql([f"ALTER TABLE {parent} DETACH PARTITION {names.qualified(part.name)}"])
-            yield Check("default partition", "warning", f"{part.name} keeps old partitions from going", remedy)
+            finding = f"{part.name} keeps old partitions from going; what it holds has to be inserted again afterwards"
+            yield Check("default partition", "warning", finding, remedy)
         if part.detaching:
             yield Check("detaching", "warning", f"{part.name} is half detached", "dblog prune")
     yield from _foreign(subject)
@@ -50,9 +50,13 @@ def _foreign(subject: Subject) -> Iterator[Check]:
 
 def _beside(subject: Subject) -> Iterator[Check]:
     """Tables that look like partitions and are none: what the retention left, and what somebody keeps."""
-    left = [each.name for each in leftovers(subject.connection, subject.names)]
+    left = [each.name for each in subject.leftovers]
     if left:
-        yield Check("expired tables", "warning", f"{named(left)}: detached, and not dropped yet", "dblog prune")
+        finding = f"{named(left)}: detached, and not dropped yet"
+        unarchived = [each.name for each in subject.leftovers if each.mark.archive]
+        if unarchived:
+            finding += f"; to be archived first: {named(unarchived)}"
+        yield Check("expired tables", "warning", finding, prune(subject))
     asked = {"schema": subject.names.schema, "pattern": f"^{subject.names.prefix}_(logs|batches)_p[0-9]{{4}}"}
     beside = [row for row in subject.connection.execute(_BESIDE, asked) if row.relname not in left]
     if beside:

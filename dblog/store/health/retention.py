@@ -8,7 +8,7 @@ from rich.filesize import decimal
 
 from dblog.checks import Check
 from dblog.store.guard import doubt_about_clock
-from dblog.store.health.subject import Subject, named
+from dblog.store.health.subject import Subject, named, prune
 from dblog.store.horizons import holds_of
 from dblog.store.policy import Policy, expired, is_excessive, policy_of
 from dblog.store.sizing import daily_bytes, forecast, oversize, total_bytes
@@ -29,10 +29,12 @@ def check_retention(subject: Subject) -> Iterator[Check]:
         due += oversize([part for part in free if part.name not in going], subject.now, policy.max_bytes)
     doubt = _doubt(subject, is_excessive(subject.partitions, due, subject.now)) if due else None
     late = expired(free, subject.now - GRACE, policy)
-    overdue = {part.name for part in late if part.table == "logs" or part.rows}  # old rows get ledger partitions, too
+    overdue = {
+        part.name for part in late if part.table == "logs" or part.rows != 0
+    }  # old rows get ledger partitions, too
     if doubt is not None:
         finding = f"{named(part.name for part in due)}: to go, and refused without --force: {doubt}"
-        yield Check("retention", "warning", finding, "dblog prune --force")
+        yield Check("retention", "warning", finding, prune(subject, "--force"))
     elif overdue:
         yield Check("retention", "warning", f"{named(sorted(overdue))}: overdue; does prune run?", "dblog prune")
     else:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from dblog.fields import IndexProfile
 from dblog.periods import PartitionBy
 from dblog.settings import Settings
+from dblog.store.marks import Leftover
 from dblog.store.names import Names
 from dblog.store.partitions import Partition
 
@@ -27,12 +28,21 @@ class Subject:
     partition_by: PartitionBy
     indexes: IndexProfile
     partitions: tuple[Partition, ...]
+    leftovers: tuple[Leftover, ...]
     now: datetime
     """The clock of the server."""
     role: str
     """The role that asks, quoted."""
     may_read: bool
     """Whether it may read the records."""
+
+
+def prune(subject: Subject, *options: str) -> str:
+    """The command that finishes what the retention has begun, and loses nothing that is to be archived first."""
+    unarchived = subject.settings.logging.database.archive is None and any(
+        left.mark.archive for left in subject.leftovers
+    )
+    return " ".join(["dblog prune", *options, *(["--archive URL"] if unarchived else [])])
 
 
 def psql(statements: Iterable[str]) -> str:
