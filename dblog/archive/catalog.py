@@ -14,7 +14,8 @@ from typing import IO, Final
 from dblog.archive.formats import format_of
 from dblog.archive.interfaces import Rows, Store
 from dblog.archive.manifest import Manifest
-from dblog.archive.stores import clear_errors, open_store
+from dblog.archive.stores import clear_errors, open_store, reason_of
+from dblog.durable import UNFINISHED
 from dblog.errors import DblogError
 from dblog.store.names import Names
 
@@ -22,8 +23,7 @@ FIRST: Final = date.min
 LAST: Final = date.max
 
 _FOLDER: Final = "date="
-_OURS: Final = re.compile(r"[^._].*-\d+\.(parquet|jsonl\.gz)|\..*\.(parquet|jsonl\.gz|json)\.tmp", re.DOTALL)
-"""Files with rows, and what is not finished; whatever else is in a folder is somebody else's."""
+_NUMBERED: Final = r"-\d+\.(parquet|jsonl\.gz)"
 
 _PIECE: Final = 1024 * 1024
 
@@ -39,12 +39,23 @@ class ArchivedFile:
     """Below the root of the archive."""
 
 
+class Damaged(DblogError):  # noqa: N818 - reads as what it says
+    """A file of an archive, or its manifest, cannot be used."""
+
+    def __init__(self, location: str, path: str, reason: str) -> None:
+        super().__init__(f"{location}/{path}: {reason}")
+        self.path: Final = path
+        """Below the root of the archive."""
+        self.reason: Final = reason
+
+
 class Archive:
     """The part of an archive that belongs to one `{prefix}_logs`."""
 
     def __init__(self, store: Store, table: str) -> None:
         self.store: Final = store
-        self._table = table
+        self.folder: Final = table
+        """The folder of the table, below the root."""
 
     @classmethod
     def at(cls, location: str, prefix: str) -> "Archive":
@@ -60,45 +71,69 @@ class Archive:
     @property
     def where(self) -> str:
         """The folder of the table, as a person would write it."""
-        return f"{self.store.location}/{self._table}"
+        return f"{self.store.location}/{self.folder}"
 
     def days(self, first: date = FIRST, last: date = LAST) -> list[date]:
         """The days, from the first to the last, that the archive has a folder for, oldest first."""
-        found = (_day_of(name) for name in self.store.names(self._table))
+        found = (_day_of(name) for name in self.store.names(self.folder))
         return sorted(day for day in found if day is not None and first <= day <= last)
 
     def files(self, first: date = FIRST, last: date = LAST) -> list[ArchivedFile]:
         """The files of some days by time.
 
         Raises:
-            DblogError: A manifest is damaged.
+            Damaged: A manifest is.
         """
-        found = [file for day in self.days(first, last) for file in self.files_of(day)]
-        return sorted(found, key=lambda file: (file.day, file.manifest.time_from, file.path))
+        found, damaged = self.survey(first, last)
+        if damaged:
+            raise damaged[0]
+        return found
+
+    def survey(self, first: date = FIRST, last: date = LAST) -> tuple[list[ArchivedFile], list[Damaged]]:
+        """The files of some days by time, and what is wrong with manifests that are damaged."""
+        found, damaged = list[ArchivedFile](), list[Damaged]()
+        for day in self.days(first, last):
+            for path in self._manifests(day):
+                try:
+                    found.append(self._file(day, path))
+                except Damaged as error:
+                    damaged.append(error)
+        return sorted(found, key=lambda file: (file.day, file.manifest.time_from, file.path)), damaged
 
     def files_of(self, day: date) -> list[ArchivedFile]:
         """The files of a day.
 
         Raises:
-            DblogError: A manifest is damaged.
+            Damaged: A manifest is.
         """
-        folder = self._folder(day)
-        names = (name for name in self.store.names(folder) if name.startswith("_") and name.endswith(".json"))
-        return [self._file(day, folder, name) for name in names]
+        return [self._file(day, path) for path in self._manifests(day)]
+
+    def strays(self) -> list[str]:
+        """The files with rows that have no manifest, below the root: unfinished, or their manifests are lost."""
+        found = []
+        for folder in map(self._folder, self.days()):
+            names = self.store.names(folder)
+            rows = (name for name in names if re.fullmatch(rf"[^._].*{_NUMBERED}", name))
+            found += [f"{folder}/{name}" for name in rows if f"_{name}.json" not in names]
+        return found
 
     def path_for(self, day: date, partition: str, suffix: str) -> str:
         """The path of the next file of a partition: the first that no manifest speaks of."""
         taken = {file.manifest.file.partition(".")[0] for file in self.files_of(day)}
-        stem = re.sub(r"[^\w-]", "_", partition).lstrip("_")  # a name that begins so is passed over
+        stem = _stem_of(partition)
         number = next(number for number in range(1, len(taken) + 2) if f"{stem}-{number}" not in taken)
         return f"{self._folder(day)}/{stem}-{number}.{suffix}"
 
-    def clear(self, day: date) -> None:
-        """Remove what runs that were cut short have left of a day; nobody else may be writing there."""
-        folder = self._folder(day)
+    def clear(self, day: date, partition: str) -> None:
+        """Remove what runs that were cut short have left of a partition's day; nobody else may be writing it.
+
+        Whatever has another name than the files of the partition have, is another's.
+        """
+        folder, rows = self._folder(day), re.escape(_stem_of(partition)) + _NUMBERED
+        left = re.compile(rf"{rows}|\.({rows}|_{rows}\.json){re.escape(UNFINISHED)}")
         kept = {file.manifest.file for file in self.files_of(day)}
         for name in self.store.names(folder):
-            if _OURS.fullmatch(name) and name not in kept:
+            if left.fullmatch(name) and name not in kept:
                 self.store.delete(f"{folder}/{name}")
 
     def put(self, day: date, manifest: Manifest) -> None:
@@ -111,12 +146,12 @@ class Archive:
         """Open a file.
 
         Raises:
-            DblogError: It is not there.
+            Damaged: It is not there.
         """
         try:
             source = self.store.reading(file.path)
         except FileNotFoundError:
-            raise DblogError(f"{self.store.location}/{file.path}: the file is missing, its manifest is there") from None
+            raise self._damaged(file.path, "the file is missing, its manifest is there") from None
         with source as opened:
             yield opened
 
@@ -124,17 +159,21 @@ class Archive:
         """Compare the bytes of a file with its manifest.
 
         Raises:
-            DblogError: It is missing or damaged.
+            Damaged: It is missing, cannot be read, or is another.
         """
-        with self.opened(file) as source:
-            if digest_of(source) != file.manifest.sha256:
-                raise self.damaged(file, "its SHA-256 is not that of the manifest")
+        try:
+            with self.opened(file) as source:
+                digest = digest_of(source)
+        except OSError as error:
+            raise self._damaged(file.path, f"the file cannot be read: {reason_of(error)}") from None
+        if digest != file.manifest.sha256:
+            raise self.damaged(file, "its SHA-256 is not that of the manifest")
 
     def rows(self, file: ArchivedFile) -> Rows:
         """The rows of a file.
 
         Raises:
-            DblogError: It is missing or damaged, or its rows are not those that were archived.
+            Damaged: It is missing or damaged, or its rows are not those that were archived.
         """
         manifest, digest = file.manifest, hashlib.sha256()
         try:
@@ -147,17 +186,32 @@ class Archive:
         if digest.hexdigest() != manifest.rows_sha256:
             raise self.damaged(file, "its rows are not those that were archived")
 
-    def damaged(self, file: ArchivedFile, reason: str) -> DblogError:
+    def damaged(self, file: ArchivedFile, reason: str) -> Damaged:
         """The error that a file is damaged."""
-        return DblogError(f"{self.store.location}/{file.path}: the archived file is damaged: {reason}")
+        return self._damaged(file.path, f"the archived file is damaged: {reason}")
+
+    def _damaged(self, path: str, reason: str) -> Damaged:
+        return Damaged(self.store.location, path, reason)
 
     def _folder(self, day: date) -> str:
-        return f"{self._table}/{_FOLDER}{day.isoformat()}"
+        return f"{self.folder}/{_FOLDER}{day.isoformat()}"
 
-    def _file(self, day: date, folder: str, name: str) -> ArchivedFile:
-        path = f"{folder}/{name}"
-        with self.store.reading(path) as source:
-            manifest = Manifest.from_json(source.read(), f"{self.store.location}/{path}")
+    def _manifests(self, day: date) -> list[str]:
+        folder = self._folder(day)
+        names = (name for name in self.store.names(folder) if name.startswith("_") and name.endswith(".json"))
+        return [f"{folder}/{name}" for name in names]
+
+    def _file(self, day: date, path: str) -> ArchivedFile:
+        folder, _, name = path.rpartition("/")
+        try:
+            with self.store.reading(path) as source:
+                manifest = Manifest.from_json(source.read())
+        except OSError as error:
+            raise self._damaged(path, f"the manifest cannot be read: {reason_of(error)}") from None
+        except ValueError as error:
+            raise self._damaged(path, str(error)) from None
+        if manifest.name != name:
+            raise self._damaged(path, f"the manifest is of another file, {manifest.file!r}")
         return ArchivedFile(day, manifest, f"{folder}/{manifest.file}")
 
 
@@ -167,6 +221,11 @@ def digest_of(source: IO[bytes]) -> str:
     while piece := source.read(_PIECE):
         digest.update(piece)
     return digest.hexdigest()
+
+
+def _stem_of(partition: str) -> str:
+    """How the names of a partition's files begin; one that begins with an underscore would be passed over."""
+    return re.sub(r"[^\w-]", "_", partition).lstrip("_")
 
 
 def _day_of(folder: str) -> date | None:

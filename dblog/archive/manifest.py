@@ -2,13 +2,15 @@
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Self
 
-from dblog.errors import DblogError
+from dblog.archive.installation import Installation
 
-VERSION: Final = 1
+VERSION: Final = 2
 """The version of the manifest: raised when an older release could misunderstand it."""
+WITHOUT_INSTALLATION: Final = 1
+"""The version that does not say whose the rows are."""
 
 
 class ArchivedColumn(NamedTuple):
@@ -44,6 +46,8 @@ class Manifest:
     written_at: datetime
     written_by: str
     """The release of dblog."""
+    installation: Installation | None
+    """Whose rows they are; None where the manifest does not say."""
 
     @property
     def name(self) -> str:
@@ -63,22 +67,32 @@ class Manifest:
         return json.dumps({"manifest": VERSION, **fields}, ensure_ascii=False, indent=1).encode() + b"\n"
 
     @classmethod
-    def from_json(cls, document: bytes, where: str) -> Self:
+    def from_json(cls, document: bytes) -> Self:
         """Understand a document.
 
         Raises:
-            DblogError: It is none, or of a later version; `where` says which.
+            ValueError: It is none, or of a later version.
         """
         try:
             fields: dict[str, Any] = json.loads(document)
             version = fields.pop("manifest")
-            if version != VERSION:
-                raise DblogError(f"{where}: version {version} of the manifest; this release reads {VERSION}")
-            moments = {name: datetime.fromisoformat(fields[name]) for name in _MOMENTS}
-            columns = tuple(ArchivedColumn(name, kind) for name, kind in fields["columns"].items())
-            return cls(**fields | moments | {"columns": columns})
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise DblogError(f"{where}: the manifest is damaged") from None
+            if version in (WITHOUT_INSTALLATION, VERSION):
+                return cls(**fields | cls._understood(fields))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+            raise ValueError("the manifest is damaged") from None
+        raise ValueError(f"version {version!r} of the manifest; this release reads {VERSION}")
+
+    @staticmethod
+    def _understood(fields: dict[str, Any]) -> dict[str, Any]:
+        if not all(isinstance(fields[name], kind) for name, kind in _KINDS.items()) or not fields["columns"]:
+            raise TypeError
+        origin = fields.get("installation")
+        return {
+            **{name: datetime.fromisoformat(fields[name]).astimezone(UTC) for name in _MOMENTS},
+            "columns": tuple(ArchivedColumn(name, kind) for name, kind in fields["columns"].items()),
+            "installation": None if origin is None else Installation.from_json(origin),
+        }
 
 
+_KINDS: Final = {"file": str, "format": str, "partition": str, "rows": int, "size": int, "sha256": str}
 _MOMENTS: Final = ("time_from", "time_to", "written_at")

@@ -9,13 +9,13 @@ from sqlalchemy.dialects.postgresql import insert
 
 from dblog.archive.catalog import Archive, ArchivedFile
 from dblog.archive.interfaces import names_of
-from dblog.archive.places import make_room
 from dblog.archive.staging import STAGED, make_stage, stage
 from dblog.archive.stores import clear_errors
+from dblog.store.beyond import ensure_partition
 from dblog.store.engine import verbatim
-from dblog.store.horizons import record_hold
+from dblog.store.horizons import holds_of, record_hold
 from dblog.store.names import Names
-from dblog.store.partitions import server_now
+from dblog.store.partitions import list_partitions, server_now
 from dblog.store.schema import settings_table
 
 
@@ -34,31 +34,78 @@ class Restored:
 def restore(
     connection: sa.Connection, names: Names, archive: Archive, files: Iterable[ArchivedFile], *, keep_days: int
 ) -> Iterator[Restored]:
-    """Bring the rows of files back, one file after the other, each in a transaction of its own.
+    """Bring the rows of files back, one file after the other, all of its rows or none.
 
     Rows that are in the table already, by time and id, stay as they are. So whoever was cut short begins anew.
 
     Args:
-        connection: Of the owner of the tables, in no transaction.
+        connection: Of the owner of the tables; a connection of its own is opened for each file.
         names: The tables.
         archive: Where the files are.
         files: Those that were found to be whole. Of two with the same row, the one that was written later counts.
-        keep_days: How long the retention leaves the partitions alone that have the rows.
+        keep_days: How long the retention leaves the partitions alone that got rows, now or by an earlier restore that
+            still holds them.
 
     Raises:
         DblogError: A file is missing or damaged, or has columns that the table lacks; nothing of it is restored.
     """
     for file in sorted(files, key=lambda file: (file.day, -file.manifest.written_at.timestamp())):
-        with clear_errors(archive.where):
-            manifest = file.manifest
-            for part in make_room(connection, names, manifest.time_from, manifest.time_to):
-                _hold(connection, names, part.name, keep_days)
-            with connection.begin():
-                _note(connection, names, file.day)
-                make_stage(connection, names.qualified(names.logs))
-                stage(connection, archive, file)
-                came = connection.execute(verbatim(_insert(names, file))).rowcount
-        yield Restored(file.day, file.path, manifest.rows, came)
+        with clear_errors(archive.where), connection.engine.connect() as own:  # its temporary table goes with it
+            came = _bring_back(own, names, archive, file, keep_days)
+        yield Restored(file.day, file.path, file.manifest.rows, came)
+
+
+def _bring_back(connection: sa.Connection, names: Names, archive: Archive, file: ArchivedFile, keep_days: int) -> int:
+    """Insert what the table lacks of a file; the partitions for it are there and held before. Returns how many rows."""
+    with connection.begin():
+        make_stage(connection, names.qualified(names.logs), keep=True)
+        stage(connection, archive, file)
+    with connection.begin():
+        connection.execute(verbatim(_forget_known(names, file)))
+        until = server_now(connection) + timedelta(days=keep_days)
+        _renew_holds(connection, names, file, until)
+    _make_room(connection, names, until)
+    with connection.begin():
+        came = connection.execute(verbatim(_insert(names, file))).rowcount
+        if came:
+            _note(connection, names, file.day)
+    return came
+
+
+def _make_room(connection: sa.Connection, names: Names, until: datetime) -> None:
+    """Make the partitions of all rows that are to be inserted where they are missing, and hold them."""
+    moment = _first_staged(connection, "true")
+    while moment is not None:
+        part = ensure_partition(connection, names, moment, "day")
+        with connection.begin():
+            record_hold(connection, names, part.name, until)
+        moment = part.end and _first_staged(connection, f"\"timestamp\" >= '{part.end.isoformat()}'")
+
+
+def _first_staged(connection: sa.Connection, condition: str) -> datetime | None:
+    with connection.begin():
+        found: datetime | None = connection.scalar(verbatim(f'SELECT min("timestamp") FROM {STAGED} WHERE {condition}'))
+    return found
+
+
+def _renew_holds(connection: sa.Connection, names: Names, file: ArchivedFile, until: datetime) -> None:
+    """Hold what an earlier restore holds, although nothing more may come into it."""
+    held, manifest, now = holds_of(connection, names), file.manifest, server_now(connection)
+    for part in list_partitions(connection, names):
+        begins_before = part.start is None or part.start <= manifest.time_to
+        ends_after = part.end is None or part.end > manifest.time_from
+        if held.get(part.name, now) > now and begins_before and ends_after:
+            record_hold(connection, names, part.name, until)
+
+
+def _forget_known(names: Names, file: ArchivedFile) -> str:
+    """Rows that the table has, by time and id, are not inserted."""
+    first, last = file.manifest.time_from.isoformat(), file.manifest.time_to.isoformat()
+    return (
+        f"DELETE FROM {STAGED} AS held USING {names.qualified(names.logs)} AS mine "
+        f'WHERE held."timestamp" = mine."timestamp" AND held.id = mine.id '
+        f"AND mine.\"timestamp\" BETWEEN '{first}' AND '{last}'"
+    )
 
 
 def _insert(names: Names, file: ArchivedFile) -> str:
@@ -67,11 +114,6 @@ def _insert(names: Names, file: ArchivedFile) -> str:
         f"INSERT INTO {names.qualified(names.logs)} ({columns}) SELECT {columns} FROM {STAGED} "
         'ORDER BY "timestamp", id ON CONFLICT ("timestamp", id) DO NOTHING'
     )
-
-
-def _hold(connection: sa.Connection, names: Names, partition: str, days: int) -> None:
-    with connection.begin():
-        record_hold(connection, names, partition, server_now(connection) + timedelta(days=days))
 
 
 def _note(connection: sa.Connection, names: Names, day: date) -> None:

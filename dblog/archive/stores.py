@@ -85,6 +85,10 @@ def clear_errors(location: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error).split("\n", 1)[0].split(" (Request ID", 1)[0]
         where = f" {error.filename}:" if isinstance(error.filename, str) else ""
-        raise DblogError(f"archive {location}:{where} {reason}") from None
+        raise DblogError(f"archive {location}:{where} {reason_of(error)}") from None
+
+
+def reason_of(error: OSError) -> str:
+    """Why a store refused, in one line."""
+    return error.strerror or str(error).split("\n", 1)[0].split(" (Request ID", 1)[0]

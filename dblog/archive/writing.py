@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from dblog.archive.catalog import Archive, ArchivedFile
+from dblog.archive.claims import claim, take_turns
 from dblog.archive.formats import FormatName, format_of
+from dblog.archive.installation import Installation, installation_of
 from dblog.archive.interfaces import Rows
 from dblog.archive.manifest import Manifest
 from dblog.archive.relation import Extent, columns_of, days_of, driver_of, extent_of, pieces, rows_of_day
@@ -74,22 +76,23 @@ def archive_partition(
         advance: Told of rows that were written or found to be there.
 
     Raises:
-        DblogError: The store refused or is full, an archived file is damaged, or what was read back is not what was
-            written. The days before that are archived.
+        DblogError: The archive is another installation's, the store refused or is full, an archived file is damaged, or
+            what was read back is not what was written. The days before that are archived.
     """
     with clear_errors(archive.where), engine.connect() as opened:
         connection = opened.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
             days = list(days_of(connection, names.qualified(partition)))
+            installation = installation_of(connection, names)
+            if days:
+                take_turns(connection, names, "claim")
+                claim(archive, installation)
         for day in days:
             with connection.begin():
-                connection.execute(_TAKE_TURNS, {"key": f"archive {names.lock} {day}"})
-                one = _Day(connection, archive, names.qualified(partition), partition, day, form, advance)
+                take_turns(connection, names, str(day))
+                one = _Day(connection, archive, installation, names.qualified(partition), partition, day, form, advance)
                 done = one.archive(thorough=thorough)
             yield done
-
-
-_TAKE_TURNS = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
 
 
 class _Day:
@@ -99,6 +102,7 @@ class _Day:
         self,
         connection: sa.Connection,
         archive: Archive,
+        installation: Installation,
         table: str,
         partition: str,
         day: date,
@@ -107,6 +111,7 @@ class _Day:
     ) -> None:
         self._connection = connection
         self._archive = archive
+        self._installation = installation
         self._table = table
         self._partition = partition
         self._day = day
@@ -115,7 +120,7 @@ class _Day:
 
     def archive(self, *, thorough: bool) -> Archived:
         """Write what the archive lacks."""
-        self._archive.clear(self._day)
+        self._archive.clear(self._day, self._partition)
         source = rows_of_day(self._table, self._day)
         extent = extent_of(self._connection, source)
         if extent is None:
@@ -180,6 +185,7 @@ class _Day:
             columns=columns,
             written_at=datetime.now(UTC),
             written_by=_release(),
+            installation=self._installation,
         )
         self._prove(ArchivedFile(self._day, manifest, path), rows.count)
         self._archive.put(self._day, manifest)

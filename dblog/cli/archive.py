@@ -10,16 +10,20 @@ from typing import cast
 import click
 from rich.filesize import decimal
 
-from dblog.archive.catalog import Archive
+from dblog.archive import claims
+from dblog.archive.catalog import FIRST, LAST, Archive
 from dblog.archive.formats import FORMAT_NAMES, FormatName
 from dblog.archive.hook import preferred_format
+from dblog.archive.installation import installation_of
 from dblog.archive.selection import choose
 from dblog.archive.stores import clear_errors
 from dblog.archive.writing import Archived, archive_partition
-from dblog.cli.archiving import archive_of, check, day, watched
+from dblog.cli.archiving import archive_of, check, day, tell, watched
 from dblog.cli.options import location_options
 from dblog.cli.render import Style, draw, make_table, several, write
 from dblog.config import load_settings
+from dblog.errors import UsageError
+from dblog.escapes import printable
 from dblog.settings import Settings
 from dblog.store.engine import keeping
 from dblog.store.partitions import list_partitions, server_now
@@ -35,6 +39,7 @@ from dblog.store.partitions import list_partitions, server_now
     type=click.Choice(FORMAT_NAMES),
     help="The format of new files.  [default: parquet where dblog[archive] is installed]",
 )
+@click.option("--take-over", is_flag=True, help="Go on with the archive of another installation, which is no more.")
 @click.option("--verify", is_flag=True, help="Archive nothing: compare all files with their manifests.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @location_options
@@ -45,34 +50,47 @@ def command(
     before: date | None,
     named: tuple[str, ...],
     form: str | None,
+    take_over: bool,
     verify: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Copy partitions that are over to ARCHIVE: a directory, or s3://bucket/prefix.
 
     Nothing is removed from the table: `dblog prune --archive` does that. What the archive has already is not written
     again.  [default: logging.database.archive]
     """
+    if verify and take_over:
+        raise UsageError("--take-over: --verify archives nothing; accepted: one of them")
     settings = load_settings(config_path, dsn=dsn, need_database=not verify)
     archive = archive_of(settings, location)
     if verify:
-        _verify(archive, as_json=as_json)
-        return
+        return _verify(archive, as_json=as_json)
     chosen = cast("FormatName", form) if form else preferred_format()
-    done = _archive(settings, archive, chosen, before, named)
+    done = _archive(settings, archive, chosen, before, named, take_over=take_over)
     if as_json:
         click.echo(json.dumps([asdict(one) | {"day": one.day.isoformat()} for one in done]))
     else:
         _show(done)
+    return 0
 
 
 def _archive(
-    settings: Settings, archive: Archive, form: FormatName, before: date | None, named: Sequence[str]
+    settings: Settings,
+    archive: Archive,
+    form: FormatName,
+    before: date | None,
+    named: Sequence[str],
+    *,
+    take_over: bool,
 ) -> list[Archived]:
     with keeping(settings.database) as (connection, names):
         with connection.begin():
             chosen = choose(list_partitions(connection, names), server_now(connection), before=before, named=named)
-        with watched("archiving rows", sum(part.rows for part in chosen)) as progress:
+        if take_over:
+            with connection.begin(), clear_errors(archive.where):
+                claims.take_turns(connection, names, "claim")
+                claims.take_over(archive, installation_of(connection, names))
+        with watched("archiving rows", sum(part.rows or 0 for part in chosen)) as progress:
             return [
                 one
                 for part in chosen
@@ -82,15 +100,21 @@ def _archive(
             ]
 
 
-def _verify(archive: Archive, *, as_json: bool) -> None:
+def _verify(archive: Archive, *, as_json: bool) -> int:
+    files, damaged = check(archive, FIRST, LAST)
     with clear_errors(archive.where):
-        files = archive.files()
-    check(archive, files)
+        strays = archive.strays()
     rows, size = sum(file.manifest.rows for file in files), sum(file.manifest.size for file in files)
     if as_json:
-        click.echo(json.dumps({"files": len(files), "rows": rows, "size": size}))
+        bad = [{"file": each.path, "reason": each.reason} for each in damaged]
+        click.echo(json.dumps({"files": len(files), "rows": rows, "size": size, "damaged": bad, "strays": strays}))
     else:
+        tell(damaged)
+        for path in strays:
+            where = printable(f"{archive.store.location}/{path}")
+            click.echo(f"dblog: note: {where}: no manifest speaks of it: a run goes on or was cut short", err=True)
         click.echo(f"{several(len(files), 'file')} with {several(rows, 'row')} as their manifests say, {decimal(size)}")
+    return 1 if damaged else 0
 
 
 def _show(done: Sequence[Archived]) -> None:

@@ -1,6 +1,6 @@
 """What the commands about the archive share: where it is, days, and a progress bar."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 
@@ -8,9 +8,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dblog.archive.catalog import Archive, ArchivedFile
+from dblog.archive.catalog import Archive, ArchivedFile, Damaged
 from dblog.archive.stores import clear_errors
 from dblog.errors import UsageError
+from dblog.escapes import printable
 from dblog.settings import Settings
 
 
@@ -38,16 +39,26 @@ def archive_of(settings: Settings, location: str | None) -> Archive:
     return Archive.at(found, settings.database.table_prefix)
 
 
-def check(archive: Archive, files: list[ArchivedFile]) -> None:
-    """Compare files with their manifests, all of them, before anything is done with one.
+def check(archive: Archive, first: date, last: date) -> tuple[list[ArchivedFile], list[Damaged]]:
+    """Compare all files of some days with their manifests; returns those that are whole, and what the others have."""
+    with clear_errors(archive.where):
+        files, damaged = archive.survey(first, last)
+        whole = []
+        with watched("checking", sum(file.manifest.size for file in files)) as progress:
+            for file in files:
+                try:
+                    archive.check(file)
+                    whole.append(file)
+                except Damaged as error:
+                    damaged.append(error)
+                progress.advance(file.manifest.size)
+    return whole, damaged
 
-    Raises:
-        DblogError: One is missing or damaged.
-    """
-    with clear_errors(archive.where), watched("checking", sum(file.manifest.size for file in files)) as progress:
-        for file in files:
-            archive.check(file)
-            progress.advance(file.manifest.size)
+
+def tell(damaged: Iterable[Damaged]) -> None:
+    """Name every damaged file on stderr, a line for each."""
+    for each in damaged:
+        click.echo(f"dblog: error: {printable(str(each))}", err=True)
 
 
 class Advancing:

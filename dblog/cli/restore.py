@@ -6,16 +6,20 @@ from dataclasses import asdict
 from datetime import date
 
 import click
+import sqlalchemy as sa
 
 from dblog.archive.catalog import FIRST, LAST, Archive, ArchivedFile
+from dblog.archive.installation import installation_of
 from dblog.archive.restoring import Restored, restore
 from dblog.archive.stores import clear_errors
-from dblog.cli.archiving import archive_of, check, day, watched
+from dblog.cli.archiving import archive_of, check, day, tell, watched
 from dblog.cli.options import with_settings
-from dblog.cli.render import Style, draw, make_table, write
+from dblog.cli.render import Style, draw, make_table, several, write
 from dblog.errors import DblogError, UsageError
+from dblog.escapes import printable
 from dblog.settings import Settings
 from dblog.store.engine import keeping
+from dblog.store.names import Names
 
 
 @click.command("restore")
@@ -28,7 +32,7 @@ from dblog.store.engine import keeping
     default=7,
     show_default=True,
     metavar="N",
-    help="How long the retention leaves the partitions of these rows alone.",
+    help="How long the retention leaves the partitions alone that got rows.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @with_settings
@@ -45,11 +49,11 @@ def command(
         raise UsageError(f"--from: {first} is after {last}; accepted: a day that is not after --to")
     archive = archive_of(settings, location)
     files = _files(archive, first, last)
-    check(archive, files)
     with (
         keeping(settings.database) as (connection, names),
         watched("restoring rows", sum(file.manifest.rows for file in files)) as progress,
     ):
+        _tell_origins(files, connection, names)
         done = []
         for one in restore(connection, names, archive, files, keep_days=keep_days):
             progress.advance(one.rows)
@@ -61,13 +65,28 @@ def command(
 
 
 def _files(archive: Archive, first: date, last: date) -> list[ArchivedFile]:
-    with clear_errors(archive.where):
-        files = archive.files(first, last)
-        if not files:
+    files, damaged = check(archive, first, last)
+    if damaged:
+        tell(damaged)
+        raise DblogError(
+            f"archive {archive.where}: {several(len(damaged), 'file')} of these days cannot be used, and nothing was "
+            "restored; without them and their manifests the others can be"
+        )
+    if not files:
+        with clear_errors(archive.where):
             days = archive.days()
-            has = f"it has {days[0]} to {days[-1]}" if days else "it is empty"
-            raise DblogError(f"archive {archive.where}: there is nothing to restore of these days; {has}")
+        has = f"it has {days[0]} to {days[-1]}" if days else "it is empty"
+        raise DblogError(f"archive {archive.where}: there is nothing to restore of these days; {has}")
     return files
+
+
+def _tell_origins(files: Sequence[ArchivedFile], connection: sa.Connection, names: Names) -> None:
+    """Say whose rows they are where they were another installation's, as after a move to another server."""
+    with connection.begin():
+        mine = installation_of(connection, names)
+    origins = {file.manifest.installation for file in files}
+    for other in sorted(str(origin) for origin in origins if origin and not origin.is_same(mine)):
+        click.echo(f"dblog: note: rows of {printable(other)} are restored into {printable(str(mine))}", err=True)
 
 
 def _show(done: Sequence[Restored]) -> None:

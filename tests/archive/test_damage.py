@@ -68,7 +68,7 @@ def test_a_damaged_file_is_named_and_nothing_is_restored(
 def test_a_manifest_that_cannot_be_read_is_named(two_days: Archive, kept: Kept, database: Database) -> None:
     """A later release's manifest, a damaged one, an unknown format and other rows than were sent end the restore."""
     for change, said in (
-        ({"manifest": 2}, "version 2"),
+        ({"manifest": 3}, "version 3"),
         ({"columns": 3}, "damaged"),
         ({"format": "orc"}, "orc"),
         ({"rows_sha256": "0" * 64}, "not those that were archived"),
@@ -106,11 +106,11 @@ def test_what_cannot_be_read_back_does_not_count(database: Database, kept: Kept,
     archive = archive_at(tmp_path)
     assert archive.files() == []
     take(kept, partition, archive, "parquet")
-    assert len(list(tmp_path.rglob("*.*"))) == 2
+    assert len(list(tmp_path.glob("*/date=*/*"))) == 2
 
 
 def test_a_damaged_archive_keeps_the_table(database: Database, kept: Kept, archive: Archive) -> None:
-    """The retention's hook takes no file for an archive whose bytes are not those of its manifest."""
+    """The retention's hook takes no file for an archive that is not as its manifest says, but one anew without it."""
     with database.connect() as connection:
         fill(connection, 20)
     partition = partition_of(database, 20)
@@ -118,6 +118,10 @@ def test_a_damaged_archive_keeps_the_table(database: Database, kept: Kept, archi
     flip(Path(archive.store.location, archive.files()[0].path))
     with pytest.raises(DblogError, match="damaged"):
         archiver(archive.store.location, kept[1])(kept[0], partition)
+    for path in Path(archive.where).glob("date=*/*"):
+        path.unlink()
+    archiver(archive.store.location, kept[1])(kept[0], partition)
+    assert [file.manifest.rows for file in archive.files()] == [len(table_of(database))]
 
 
 def test_a_full_disk_keeps_the_table(
@@ -150,3 +154,19 @@ def test_a_store_that_refuses_is_named(database: Database, kept: Kept, tmp_path:
     with pytest.raises(DblogError, match=rf"archive {tmp_path}/file/.*Not a directory") as raised:
         take(kept, partition_of(database, 20), archive_at(tmp_path / "file"), "jsonl")
     assert "\n" not in str(raised.value)
+
+
+def test_only_leftovers_of_the_partition_are_removed(database: Database, kept: Kept, archive: Archive) -> None:
+    """What a killed run has left of the partition goes; files of other partitions and of other people stay."""
+    with database.connect() as connection:
+        fill(connection, 20)
+    partition = partition_of(database, 20)
+    (done,) = take(kept, partition, archive, "jsonl")
+    folder = Path(archive.store.location, f"dblog_logs/date={done.day}")
+    others = {f"{partition}_10-1.parquet", f"{partition}-x-1.jsonl.gz", "sales-2.parquet", ".sales.parquet.tmp"}
+    left = {f"{partition}-7.jsonl.gz", f".{partition}-2.parquet.tmp", f"._{partition}-2.jsonl.gz.json.tmp"}
+    before = {path.name for path in folder.iterdir()}
+    for name in others | left:
+        (folder / name).write_bytes(b"half")
+    take(kept, partition, archive, "jsonl")
+    assert {path.name for path in folder.iterdir()} == before | others

@@ -1,6 +1,6 @@
 """What was archived and dropped comes back as it was."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
@@ -11,7 +11,6 @@ from servers import Database
 
 from dblog.archive.catalog import Archive
 from dblog.archive.formats import FormatName
-from dblog.store.horizons import holds_of
 from dblog.store.names import Names
 
 Kept = tuple[sa.Connection, Names]
@@ -147,19 +146,6 @@ def attach(connection: psycopg.Connection, name: str, start: datetime, end: date
     """Make a partition with any bounds."""
     bounds = f"FROM ('{start}') TO ('{end}')"
     connection.execute(f"CREATE TABLE {name} PARTITION OF dblog_logs FOR VALUES {bounds}".encode())
-
-
-def test_what_came_back_is_held(database: Database, kept: Kept, archive: Archive) -> None:
-    """The retention is told how long the partitions of restored rows are to stay."""
-    with database.connect() as connection:
-        fill(connection, 20)
-    partition = partition_of(database, 20)
-    take(kept, partition, archive, "jsonl")
-    drop(database, partition)
-    bring_back(kept, archive)
-    with kept[0].begin():
-        held = holds_of(*kept)
-    assert held[partition].astimezone(UTC).date() == (MIDNIGHT + timedelta(days=7)).date()
 
 
 def test_nothing_of_an_empty_partition_is_written(database: Database, kept: Kept, archive: Archive) -> None:
