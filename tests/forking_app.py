@@ -11,11 +11,14 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from dblog import DatabaseLogHandler
 from dblog.sinks import survey
+
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)  # that is the point
 
 RECORDS = 300
 ENDS = ("flush, os._exit", "flush, SIGKILL", "sys.exit", "close, SIGKILL")
