@@ -15,6 +15,7 @@ from benchmarks import (
     journal,
     keeping,
     latency,
+    layers,
     memory,
     outage,
     reading,
@@ -30,6 +31,7 @@ from benchmarks.targets import TARGETS
 
 BENCHMARKS: dict[str, Callable[[Run], Iterator[Table]]] = {
     "calls": calls.tables,
+    "layers": layers.tables,
     "end-to-end": end_to_end.tables,
     "outage": outage.tables,
     "journal": journal.tables,

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -73,6 +74,18 @@ def dblog_handler(dsn: str) -> Iterator[Calls]:
         handler.flush(DRAIN)
     finally:
         handler.close()
+
+
+@contextmanager
+def with_compiled_records(dsn: str) -> Iterator[Calls]:
+    """dblog with its defaults, in a program whose records are made by `dblog_speedups`, too."""
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(import_module("dblog_speedups").make_record)
+    try:
+        with dblog_handler(dsn) as calls:
+            yield calls
+    finally:
+        logging.setLogRecordFactory(before)
 
 
 @contextmanager
@@ -163,6 +176,7 @@ def _formatted(handler: logging.Handler) -> logging.Handler:
 NO_OP = Rival("no-op handler", no_op)
 DBLOG = Rival("dblog", dblog_handler, {"DBLOG_SPEEDUPS": "0"})
 DBLOG_FAST = Rival("dblog with speedups", dblog_handler, {"DBLOG_SPEEDUPS": "1"})
+DBLOG_FASTEST = Rival("dblog with speedups, compiled records", with_compiled_records, {"DBLOG_SPEEDUPS": "1"})
 DBLOG_JOURNAL = Rival("dblog, durability: journal", journaling)
 EXECUTEMANY = Rival("QueueHandler, executemany 1,000", lambda dsn: queued(ExecutemanyHandler(dsn)))
 SQLALCHEMY = Rival("QueueHandler, SQLAlchemy insert 1,000", lambda dsn: queued(SqlAlchemyHandler(dsn)))
@@ -171,9 +185,9 @@ FILE = Rival("FileHandler", file)
 ROTATING_FILE = Rival("RotatingFileHandler", rotating_file)
 LOGURU = Rival("loguru, enqueue=True", loguru_file)
 
-OURS = (DBLOG, DBLOG_FAST) if find_spec("dblog_speedups") else (DBLOG,)
+OURS = (DBLOG, DBLOG_FAST, DBLOG_FASTEST) if find_spec("dblog_speedups") else (DBLOG,)
 """dblog in pure Python, and with its accelerator where that is installed."""
-RIVALS = {
+RIVALS: dict[str, Rival] = {
     rival.name: rival
     for rival in (NO_OP, *OURS, DBLOG_JOURNAL, EXECUTEMANY, SQLALCHEMY, INSERT, FILE, ROTATING_FILE, LOGURU)
 }

@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
@@ -39,7 +40,7 @@ def archiver(location: str, names: Names, form: FormatName | None = None) -> Arc
         try:
             for _ in archive_partition(connection.engine, names, table, archive, chosen, thorough=True):
                 pass
-        except DBAPIError as error:
+        except (DBAPIError, psycopg.Error) as error:  # COPY is the driver's own
             raise DblogError(f"{table} cannot be archived: {describe(error)}") from None
 
     return take

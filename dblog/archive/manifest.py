@@ -80,7 +80,9 @@ class Manifest:
                 return cls(**fields | cls._understood(fields))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             raise ValueError("the manifest is damaged") from None
-        raise ValueError(f"version {version!r} of the manifest; this release reads {VERSION}")
+        raise ValueError(
+            f"version {version!r} of the manifest; this release reads {WITHOUT_INSTALLATION} and {VERSION}"
+        )
 
     @staticmethod
     def _understood(fields: dict[str, Any]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _bring_back(connection: sa.Connection, names: Names, archive: Archive, file:
     with connection.begin():
         connection.execute(verbatim(_forget_known(names, file)))
         until = server_now(connection) + timedelta(days=keep_days)
-        _renew_holds(connection, names, file, until)
+    _renew_holds(connection, names, file, until)
     _make_room(connection, names, until)
     with connection.begin():
         came = connection.execute(verbatim(_insert(names, file))).rowcount
@@ -89,13 +89,15 @@ def _first_staged(connection: sa.Connection, condition: str) -> datetime | None:
 
 
 def _renew_holds(connection: sa.Connection, names: Names, file: ArchivedFile, until: datetime) -> None:
-    """Hold what an earlier restore holds, although nothing more may come into it."""
-    held, manifest, now = holds_of(connection, names), file.manifest, server_now(connection)
-    for part in list_partitions(connection, names):
-        begins_before = part.start is None or part.start <= manifest.time_to
-        ends_after = part.end is None or part.end > manifest.time_from
-        if held.get(part.name, now) > now and begins_before and ends_after:
-            record_hold(connection, names, part.name, until)
+    """Hold what an earlier restore holds, or held until now, although nothing more may come into it."""
+    with connection.begin():
+        held, known = holds_of(connection, names), list_partitions(connection, names)
+    for part in known:
+        begins_before = part.start is None or part.start <= file.manifest.time_to
+        ends_after = part.end is None or part.end > file.manifest.time_from
+        if part.name in held and begins_before and ends_after:
+            with connection.begin():  # each by itself: a prune may be removing several that are over
+                record_hold(connection, names, part.name, until)
 
 
 def _forget_known(names: Names, file: ArchivedFile) -> str:

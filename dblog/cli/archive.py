@@ -112,7 +112,8 @@ def _verify(archive: Archive, *, as_json: bool) -> int:
         tell(damaged)
         for path in strays:
             where = printable(f"{archive.store.location}/{path}")
-            click.echo(f"dblog: note: {where}: no manifest speaks of it: a run goes on or was cut short", err=True)
+            reason = "a run goes on or was cut short, or its manifest is lost"
+            click.echo(f"dblog: note: {where}: no manifest speaks of it: {reason}", err=True)
         click.echo(f"{several(len(files), 'file')} with {several(rows, 'row')} as their manifests say, {decimal(size)}")
     return 1 if damaged else 0
 

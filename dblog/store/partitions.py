@@ -95,8 +95,8 @@ def list_partitions(connection: sa.Connection, names: Names) -> tuple[Partition,
 
 ROWS: Final = """
     CAST(
-        CASE WHEN pg_relation_size(c.oid) = 0 THEN 0
-             WHEN c.relpages > 0 AND c.reltuples >= 0 THEN c.reltuples
+        CASE WHEN c.relkind = 'r' AND pg_relation_size(c.oid) = 0 THEN 0
+             WHEN c.relpages <> 0 AND c.reltuples >= 0 THEN c.reltuples
              ELSE nullif(pg_stat_get_live_tuples(c.oid), 0) END
         AS bigint
     )

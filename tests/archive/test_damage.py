@@ -68,7 +68,7 @@ def test_a_damaged_file_is_named_and_nothing_is_restored(
 def test_a_manifest_that_cannot_be_read_is_named(two_days: Archive, kept: Kept, database: Database) -> None:
     """A later release's manifest, a damaged one, an unknown format and other rows than were sent end the restore."""
     for change, said in (
-        ({"manifest": 3}, "version 3"),
+        ({"manifest": 3}, "version 3 of the manifest; this release reads 1 and 2"),
         ({"columns": 3}, "damaged"),
         ({"format": "orc"}, "orc"),
         ({"rows_sha256": "0" * 64}, "not those that were archived"),
@@ -122,6 +122,18 @@ def test_a_damaged_archive_keeps_the_table(database: Database, kept: Kept, archi
         path.unlink()
     archiver(archive.store.location, kept[1])(kept[0], partition)
     assert [file.manifest.rows for file in archive.files()] == [len(table_of(database))]
+
+
+def test_what_cannot_be_compared_keeps_the_table(database: Database, kept: Kept, archive: Archive) -> None:
+    """Archived rows that the server no longer takes are a reason to keep the table, and no end of the retention."""
+    with database.connect() as connection:
+        connection.execute("ALTER TABLE dblog_logs ADD COLUMN amount text DEFAULT 'many'")
+        fill(connection, 20)
+        partition = partition_of(database, 20)
+        take(kept, partition, archive, "jsonl")
+        connection.execute("ALTER TABLE dblog_logs ALTER amount DROP DEFAULT, ALTER amount TYPE integer USING 1")
+    with pytest.raises(DblogError, match=f"{partition} cannot be archived: a value was refused"):
+        archiver(archive.store.location, kept[1])(kept[0], partition)
 
 
 def test_a_full_disk_keeps_the_table(

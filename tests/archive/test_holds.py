@@ -77,6 +77,20 @@ def test_a_hold_that_runs_is_renewed(database: Database, kept: Kept, archive: Ar
         assert holds(kept) == {partition: in_days(until)}
 
 
+def test_a_hold_that_is_over_is_renewed_as_long_as_no_prune_came(
+    database: Database, kept: Kept, archive: Archive
+) -> None:
+    """Restoring again after the days are over keeps what is still there, though no row has to come back."""
+    with database.connect() as connection:
+        fill(connection, 20)
+    partition = partition_of(database, 20)
+    take(kept, partition, archive, "jsonl")
+    with kept[0].begin():
+        record_hold(*kept, partition, datetime.now(UTC) - timedelta(days=1))
+    assert bring_back(kept, archive, 7) == 0
+    assert holds(kept) == {partition: in_days(7)}
+
+
 def test_a_hold_renewed_meanwhile_is_not_forgotten(database: Database, kept: Kept) -> None:
     """A prune that found a hold to be over looks again once whoever renews it has committed."""
     now = datetime.now(UTC)

@@ -17,7 +17,7 @@ from benchmarks.report import as_json, as_markdown, heading, number, read
 from benchmarks.run import Run
 
 torture = pytest.mark.torture
-QUICK = ("calls", "end-to-end", "startup")
+QUICK = ("calls", "layers", "end-to-end", "startup")
 """What is measured most, and takes a few seconds; the others are tried with the long tests."""
 
 

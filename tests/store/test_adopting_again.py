@@ -78,6 +78,26 @@ def test_a_table_that_counts_on_is_the_same(database: Database, changed: str) ->
     assert adopted(database) == rows(1, 5)
 
 
+def test_the_files_of_a_partitioned_table_are_those_of_its_partitions(database: Database) -> None:
+    """A new partition is no new beginning; a table whose partitions were emptied and count from the start again is."""
+    execute(
+        database,
+        "CREATE TABLE app_logs (id bigint PRIMARY KEY, timestamp timestamptz, level text, message text) "
+        "PARTITION BY RANGE (id)",
+    )
+    for first, number, code in ((1, 1, 0), (1, 2, 0), (100, 100, 0), (1, 1, 1)):
+        if number == first and not code:
+            execute(
+                database,
+                f"CREATE TABLE part_{first} PARTITION OF app_logs FOR VALUES FROM ({first}) TO ({first * 100})",
+            )
+        elif code:
+            execute(database, "TRUNCATE app_logs")
+        execute(database, f"INSERT INTO app_logs VALUES ({number}, now(), 'INFO', 'row {number}')")
+        assert take(database) == code
+    assert adopted(database) == ["row 1", "row 2", "row 100"]
+
+
 def test_who_knows_better_goes_on(database: Database) -> None:
     """Where the last row was changed, and the table is the same, `--go-on` says so, and only new rows are taken."""
     make_ancestor(database, 3)

@@ -64,6 +64,21 @@ def test_making_a_partition_again_changes_nothing(kept: tuple[sa.Connection, Nam
     assert of(connection, names, "logs") == before
 
 
+def test_the_rows_of_a_partition_with_partitions_are_known_after_analyze(
+    kept: tuple[sa.Connection, Names], database: Database
+) -> None:
+    """Such a partition has no file of its own: that this is empty says nothing about its rows."""
+    bounds, known = "FOR VALUES FROM ('2001-01-01') TO ('2001-02-01')", []
+    with database.connect() as owner:
+        owner.execute(f'CREATE TABLE month PARTITION OF dblog_logs {bounds} PARTITION BY RANGE ("timestamp")'.encode())
+        owner.execute("CREATE TABLE days PARTITION OF month DEFAULT")
+        owner.execute(INSERT, [datetime(2001, 1, 1, tzinfo=UTC)])
+        for statement in (b"SELECT", b"ANALYZE month"):
+            owner.execute(statement)
+            known += [found.rows for found in of(*kept, "logs") if found.name == "month"]
+    assert known == [None, 1]
+
+
 def test_partitions_ahead_are_made_once(empty_database: Database) -> None:
     """A week of days is there after the first call, without gaps; the second call makes nothing."""
     with connected(empty_database.settings.database) as (connection, names):

@@ -61,13 +61,24 @@ def witness_of(connection: sa.Connection, source: Source, upto: int) -> str | No
 
 
 def file_of(connection: sa.Connection, source: Source) -> str | None:
-    """The table and its file, as the server numbers them: others after TRUNCATE, after a rewrite, for a new table."""
+    """The table and its file, as the server numbers them: others after TRUNCATE, after a rewrite, for a new table.
+
+    Of a table with partitions the files are theirs.
+    """
     file: str | None = connection.scalar(_FILE, {"table": source.qualified})
     return file
 
 
 _DIGEST = """md5(concat_ws(' ', s."timestamp", s.message))"""
-_FILE = sa.text("SELECT concat_ws(' ', oid, pg_relation_filenode(oid)) FROM pg_class WHERE oid = to_regclass(:table)")
+_FILE = sa.text(
+    """
+    SELECT concat_ws(' ', oid, pg_relation_filenode(oid), (
+        SELECT md5(string_agg(concat_ws(' ', CAST(relid AS oid), pg_relation_filenode(relid)), ',' ORDER BY relid))
+        FROM pg_partition_tree(oid)
+    ))
+    FROM pg_class WHERE oid = to_regclass(:table)
+    """
+)
 
 
 def _last_row(source: Source, upto: int, value: str) -> str:

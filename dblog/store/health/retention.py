@@ -29,9 +29,8 @@ def check_retention(subject: Subject) -> Iterator[Check]:
         due += oversize([part for part in free if part.name not in going], subject.now, policy.max_bytes)
     doubt = _doubt(subject, is_excessive(subject.partitions, due, subject.now)) if due else None
     late = expired(free, subject.now - GRACE, policy)
-    overdue = {
-        part.name for part in late if part.table == "logs" or part.rows != 0
-    }  # old rows get ledger partitions, too
+    # Old rows get partitions of the ledger, too, which stay empty.
+    overdue = {part.name for part in late if part.table == "logs" or part.rows != 0}
     if doubt is not None:
         finding = f"{named(part.name for part in due)}: to go, and refused without --force: {doubt}"
         yield Check("retention", "warning", finding, prune(subject, "--force"))
