@@ -34,7 +34,7 @@ class HandlerStats:
     waiting: Levels
     """Records in the queue, or in a batch that is being delivered."""
     queue_bytes: int
-    """Memory of the waiting records, in bytes, to about 16 KiB for each thread that logs."""
+    """Memory of the waiting records, in bytes, to 16 KiB for each thread that logs, 128 KiB at most."""
     batches: int
     """Batches delivered."""
     failures: int

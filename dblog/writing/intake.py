@@ -24,7 +24,7 @@ _WORKER: Final = WORKER_THREAD
 _PUBLISH_BYTES: Final = 16 * 1024
 """Bytes that a thread logs before it looks at the queue's bound: rare enough for a lock."""
 _MOST_UNPUBLISHED: Final = 8 * _PUBLISH_BYTES
-"""Bytes after which a thread waits for others that report theirs."""
+"""Bytes after which a thread waits for others that report theirs; a quarter of a small queue, if that is less."""
 _LEAST_BYTES: Final = 160
 """What the shortest line takes in the queue, or nearly so."""
 _MAX_NESTING: Final = 8
@@ -77,6 +77,7 @@ class Intake:
         self._in_child = in_child
         # With small batches each record is reported, or a batch would be full long before anybody knows.
         self._publish_bytes = min(_PUBLISH_BYTES, batch_size // 100 * _LEAST_BYTES)
+        self._most_unpublished = min(_MOST_UNPUBLISHED, queue.max_bytes // 4)
         speedups = load()
         self.compiled = speedups is not None and type(queue) is LineQueue  # a journal costs more than its lines
         """True where ordinary records do not come to the `take` in Python."""
@@ -171,7 +172,7 @@ class Intake:
         """Report what a thread has appended, and act on what that means."""
         queue = self._queue
         size, cell.size = cell.size, 0
-        if not queue.publish(size, wait=size >= _MOST_UNPUBLISHED):
+        if not queue.publish(size, wait=size >= self._most_unpublished):
             cell.size += size  # whoever has the lock may have to wait for the interpreter: the next record tries again
             return
         if queue.is_full or len(queue) >= self._batch_size or queue.size >= self._batch_bytes:

@@ -95,13 +95,16 @@ class LineQueue:
 
     def publish(self, size: int, *, wait: bool = True) -> bool:
         """Count bytes that were appended; False where another thread is at it and `wait` is False."""
-        if not self._lock.acquire(blocking=wait):
-            return False
+        held: list[bool] = []
         try:
-            self._resize(size)
+            # In one call to C: where a signal handler raises, the lock is either noted here or not taken.
+            held.extend(map(self._lock.acquire, (wait,)))
+            if held[0]:
+                self._resize(size)
+            return held[0]
         finally:
-            self._lock.release()
-        return True
+            if True in held:
+                self._lock.release()
 
     def restrict(self, floor: int) -> None:
         """Have records below a level dropped, because the room behind the queue gets scarce; 0 for none."""

@@ -7,6 +7,7 @@ about an exception (a group, notes, suggestions, endless recursion) is left to t
 
 import sys
 import traceback
+import weakref
 from types import CodeType, TracebackType
 from typing import Final
 
@@ -20,9 +21,13 @@ _NAMELESS: Final = ("__main__", "builtins")
 _MOST_REPEATED: Final = 3
 """Frames on one line in a row of which each is shown."""
 _CACHE_SIZE: Final = 4096
+_LONGEST: Final = 4096
+"""Characters of a frame's lines that are remembered: generated code may be one endless line."""
 
-# The code itself is kept, too, so that no other code gets its id.
-_frames: dict[tuple[int, int, int], tuple[CodeType, str]] = {}
+_Place = tuple[str, int | None, str]
+_Frame = tuple[weakref.ref[CodeType], _Place, str]
+# By the id of the code, which other code may get once it is gone: the reference tells.
+_frames: dict[tuple[int, int, int], _Frame] = {}
 
 
 def format_traceback(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> str:
@@ -35,7 +40,10 @@ def format_traceback(kind: type[BaseException], error: BaseException | None, tra
     """
     text = None
     if type(error) is kind and not hasattr(sys, "tracebacklimit"):
-        text = _chain(error, trace)
+        try:
+            text = _chain(error, trace)
+        except Exception:  # noqa: BLE001 - an odd one; the standard library may have words for what it raises
+            text = None
     return (text or "".join(traceback.format_exception(kind, error, trace))).removesuffix("\n")
 
 
@@ -44,7 +52,7 @@ def _chain(error: BaseException, trace: TracebackType | None) -> str | None:
     parts: list[str] = []
     seen: set[int] = set()
     while True:
-        if trace is None or id(error) in seen or isinstance(error, _SPECIAL) or hasattr(error, "__notes__"):
+        if trace is None or id(error) in seen or _is_special(error):
             return None
         seen.add(id(error))
         stack, last = _stack(trace), _last_line(error)
@@ -62,38 +70,47 @@ def _chain(error: BaseException, trace: TracebackType | None) -> str | None:
         trace = error.__traceback__
 
 
+def _is_special(error: BaseException) -> bool:
+    """True where the standard library says more than frames and words, or, of one that is false, no cause."""
+    return not bool(error) or isinstance(error, _SPECIAL) or hasattr(error, "__notes__")
+
+
 def _stack(trace: TracebackType | None) -> str | None:
     """The lines of all frames; None where so many in a row are alike that they would be shown as one."""
     texts: list[str] = []
-    place: tuple[str, int, str] | None = None
+    place: _Place | None = None
     repeated = 0
     while trace is not None:
-        code, line = trace.tb_frame.f_code, trace.tb_lineno
-        before, place = place, (code.co_filename, line, code.co_name)
+        code = trace.tb_frame.f_code
+        key = id(code), trace.tb_lasti, trace.tb_lineno
+        known = _frames.get(key)
+        if known is None or known[0]() is not code:
+            known = _remember(key, trace, code)
+        before, (_, place, text) = place, known
         repeated = repeated + 1 if place == before else 1
         if repeated > _MOST_REPEATED:
             return None
-        known = _frames.get((id(code), trace.tb_lasti, line))
-        texts.append(known[1] if known is not None else _remember(trace, code, line))
+        texts.append(text)
         trace = trace.tb_next
     return "".join(texts)
 
 
-def _remember(trace: TracebackType, code: CodeType, line: int) -> str:
-    (text,) = traceback.extract_tb(trace, limit=1).format()
-    if len(_frames) >= _CACHE_SIZE:
-        _frames.clear()
-    _frames[id(code), trace.tb_lasti, line] = code, text
-    return text
+def _remember(key: tuple[int, int, int], trace: TracebackType, code: CodeType) -> _Frame:
+    summaries = traceback.extract_tb(trace, limit=1)
+    ((name, line, function, _),), (text,) = summaries, summaries.format()
+    frame = weakref.ref(code), (name, line, function), text
+    if len(text) <= _LONGEST:
+        if len(_frames) >= _CACHE_SIZE:
+            _frames.clear()
+        _frames[key] = frame
+    return frame
 
 
 def _last_line(error: BaseException) -> str | None:
-    """The class and what the exception says; None where it does not tell."""
-    kind = type(error)
+    """The class and what the exception says; None where those are no ordinary texts."""
+    kind, said = type(error), str(error)
     module = kind.__module__
-    name = kind.__qualname__ if module in _NAMELESS else f"{module}.{kind.__qualname__}"
-    try:
-        said = str(error)
-    except Exception:  # noqa: BLE001 - the standard library has words for that
+    if type(module) is not str or type(said) is not str:  # which would have a say in how they are shown
         return None
+    name = kind.__qualname__ if module in _NAMELESS else f"{module}.{kind.__qualname__}"
     return f"{name}: {said}\n" if said else f"{name}\n"

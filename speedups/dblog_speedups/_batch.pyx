@@ -8,6 +8,7 @@ from libc.string cimport memcmp, memcpy
 
 cdef enum:
     TIMESTAMP = 29  # bytes at the beginning of a line, before a tab and the number of the level
+    DIGITS = 10  # of a level, at most
     ORDINARY = 64  # levels that are counted without a dictionary
 
 
@@ -22,19 +23,23 @@ cdef extern from *:
     void dblog_prefetch(const void *address) noexcept
 
 
-def assemble(bytes prefix, list lines):
+def assemble(bytes prefix not None, list lines not None):
     """The lines, each behind the prefix; the number of lines by level; the smallest and the largest timestamp."""
+    cdef dict levels = {}  # first: where it makes Python collect garbage, code runs that may have the list
     cdef Py_ssize_t count = PyList_GET_SIZE(lines), width = PyBytes_GET_SIZE(prefix), index, size, total = 0
     cdef Py_ssize_t ordinary[ORDINARY]
-    cdef dict levels = {}
     cdef long level
     cdef const char *line
     cdef const char *first = NULL
     cdef const char *last = NULL
+    if not count:
+        raise ValueError("a batch has one line at least")
     for index in range(count):
         if index + 8 < count:
             dblog_prefetch(<PyObject *>PyList_GET_ITEM(lines, index + 8))
-        total += PyBytes_GET_SIZE(<bytes?>PyList_GET_ITEM(lines, index))
+        if type(<object>PyList_GET_ITEM(lines, index)) is not bytes:  # `<bytes?>` would let None pass
+            raise TypeError("a line is not of bytes")
+        total += PyBytes_GET_SIZE(<bytes>PyList_GET_ITEM(lines, index))
     cdef bytes payload = PyBytes_FromStringAndSize(NULL, total + count * width)
     cdef char *target = PyBytes_AS_STRING(payload)
     for index in range(ORDINARY):
@@ -62,13 +67,14 @@ def assemble(bytes prefix, list lines):
 
 cdef long level_of(const char *line, Py_ssize_t size) except? -1:
     """The number between the tab behind the timestamp and the next one."""
-    cdef Py_ssize_t index = TIMESTAMP + 1
+    cdef Py_ssize_t start = TIMESTAMP + 1
     cdef long level = 0
-    cdef bint negative = index < size and line[index] == b"-"
-    index += negative
-    while index < size and b"0" <= line[index] <= b"9":
+    cdef bint negative = start < size and line[start] == b"-"
+    start += negative
+    cdef Py_ssize_t index = start
+    while index < size and index - start < DIGITS and b"0" <= line[index] <= b"9":
         level = level * 10 + (line[index] - 0x30)
         index += 1
-    if index >= size or line[index] != b"\t":
+    if index == start or index >= size or line[index] != b"\t":
         raise ValueError("a line does not begin with its timestamp and level")
     return -level if negative else level

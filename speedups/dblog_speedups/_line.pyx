@@ -173,10 +173,10 @@ cdef class LineEncoder:
         cdef Attributes found
         if type(record) is not LogRecord:
             return None
-        cdef dict attributes = record.__dict__
+        cdef object attributes = record.__dict__
         return self.line_of(&found) if self.have_found(&found, attributes) else None
 
-    cdef bint have_found(self, Attributes *found, dict attributes) except -1:
+    cdef bint have_found(self, Attributes *found, object attributes) except -1:
         """Take the attributes apart; False where they are not those of an ordinary record."""
         cdef Py_ssize_t position = 0, count = 0, size
         cdef PyObject *key
@@ -186,7 +186,9 @@ cdef class LineEncoder:
         cdef const char *mark = b"{"
         cdef Text *extra = &found.extra
         extra.size = 0
-        while PyDict_Next(attributes, &position, &key, &value):
+        if type(attributes) is not dict:
+            return False
+        while PyDict_Next(<dict>attributes, &position, &key, &value):
             if count < STANDARD:
                 if key is not PyTuple_GET_ITEM(NAMES, count):
                     return False
@@ -326,7 +328,7 @@ cdef class Taker:
         if cell is None or cell.depth or self.queue.strained or self.stepper.asleep:
             return False
         cdef Attributes found
-        cdef dict attributes = record.__dict__
+        cdef object attributes = record.__dict__
         if not self.encoder.have_found(&found, attributes):
             return False
         cdef object level = <object>found.values[LEVELNO]

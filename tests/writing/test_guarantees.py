@@ -49,7 +49,7 @@ ORDERLY = {
 
 SUDDEN = {
     "SIGTERM": "os.kill(os.getpid(), signal.SIGTERM); signal.pause()",
-    "SIGHUP": "os.kill(os.getpid(), signal.SIGHUP); signal.pause()",
+    "SIGHUP": "signal.signal(signal.SIGHUP, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGHUP); signal.pause()",
     "os._exit": "os._exit(0)",
     "os.execv": "os.execv('/bin/true', ['true'])",
     "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",

@@ -1,11 +1,16 @@
 """The queue: bounded in bytes, cut into batches, nothing lost and nothing twice."""
 
 import logging
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
+from types import FrameType
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,6 +157,41 @@ def test_reports_need_not_wait_for_each_other() -> None:
     assert queue.size == 7
 
 
+class Interruption(BaseException):
+    """What a signal handler raises, as that of Ctrl-C does."""
+
+
+def interrupted(work: Callable[[], object], moment: int) -> bool:
+    """Do something, and raise when that many calls to functions in C are over; False where there are fewer."""
+    over = count()
+
+    def raise_then(frame: FrameType, event: str, _: object) -> None:
+        if event == "c_return" and frame.f_code is not interrupted.__code__ and next(over) == moment:
+            raise Interruption
+
+    sys.setprofile(raise_then)
+    try:
+        work()
+    except Interruption:
+        return True
+    finally:
+        sys.setprofile(None)
+    return False
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_report_that_is_interrupted_keeps_nobody_waiting(wait: bool) -> None:
+    """At whatever moment a signal handler raises in a report, other threads can report after it."""
+    for moment in count():
+        queue = LineQueue(1000)
+        was_interrupted = interrupted(lambda queue=queue: queue.publish(7, wait=wait), moment)  # type: ignore[misc]
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(queue.publish, 1, wait=False).result(30)
+        if not was_interrupted:
+            break
+    assert moment > 1
+
+
 def test_a_call_does_not_wait_for_other_threads(make_handler: Callable[..., DatabaseLogHandler]) -> None:
     """What a thread cannot report at once, because another one is at the queue, it reports with a later record."""
     handler = make_handler("host=127.0.0.1 port=1", flush_interval=600)
@@ -164,6 +204,26 @@ def test_a_call_does_not_wait_for_other_threads(make_handler: Callable[..., Data
     assert (queue.size, len(queue)) == (0, 30)
     logger.info("one more")
     assert queue.size == sum(len(each) + LINE_OVERHEAD for each in queue._lines)
+
+
+def test_a_small_queue_is_told_in_time(
+    make_handler: Callable[..., DatabaseLogHandler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However busy others are at a small queue, no thread keeps more than a quarter of its bound to itself."""
+    handler = make_handler("host=127.0.0.1 port=1", flush_interval=600, queue_max_bytes=64 * 1024)
+    reports: list[tuple[int, bool]] = []
+
+    def refuse(size: int, *, wait: bool = True) -> bool:
+        reports.append((size, wait))
+        return False
+
+    monkeypatch.setattr(handler._writer._queue, "publish", refuse)
+    logger = logging.Logger("app")
+    logger.addHandler(handler)
+    for _ in range(20):
+        logger.info("x" * 1000)
+    assert reports
+    assert all(wait == (size >= 16 * 1024) for size, wait in reports)
 
 
 def test_many_threads_lose_nothing() -> None:

@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,7 +16,6 @@ from hypothesis import strategies as st
 
 from dblog import DatabaseLogHandler
 from dblog.writing import speedups
-from dblog.writing.linequeue import assemble
 from dblog.writing.row import RowEncoder
 
 MakeHandler = Callable[..., DatabaseLogHandler]
@@ -152,6 +152,13 @@ def test_all_others_are_left_to_python(compiled: ModuleType, made: logging.LogRe
     assert assert_same(encoder(), compiled, made) is None
 
 
+def test_attributes_in_a_dictionary_of_another_class_are_left_to_python(compiled: ModuleType) -> None:
+    """What keeps its attributes in something else than a plain dictionary is not touched, either."""
+    made = record("plain")
+    made.__dict__ = OrderedDict(vars(made))
+    assert assert_same(encoder(), compiled, made) is None
+
+
 def test_a_message_of_the_applications_own_making_is_used(
     compiled: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,31 +167,6 @@ def test_a_message_of_the_applications_own_making_is_used(
     rows = encoder()
     assert assert_same(rows, compiled, record("{} of {}", 1, 2)) is None
     assert rows.encode(record("{} of {}", 1, 2)).endswith(b"\t1 of 2\n")
-
-
-@given(
-    lines=st.lists(
-        st.tuples(st.floats(NOW, NOW + 3), st.sampled_from([-7, 0, 7, 10, 20, 63, 64, 2**31 - 1]), TEXTS), min_size=1
-    ),
-    prefix=st.binary(max_size=9),
-)
-def test_both_ways_make_the_same_batches(
-    compiled: ModuleType, lines: list[tuple[float, int, str]], prefix: bytes
-) -> None:
-    """A batch has the same bytes, levels and times, whoever puts its lines together."""
-    rows, made = encoder(), []
-    for created, level, text in lines:
-        each = record(text, level=level)
-        each.created = created
-        made.append(rows.encode(each))
-    assert compiled.assemble(prefix, made) == assemble(prefix, made)
-
-
-@pytest.mark.parametrize("line", [b"", b"2026-11-21", b"2026-11-21 05:33:55.123456+00\t20", b"x" * 100])
-def test_what_is_no_line_is_refused(compiled: ModuleType, line: bytes) -> None:
-    """Nothing is read beyond the end of something that is no line."""
-    with pytest.raises(ValueError, match="does not begin with its timestamp and level"):
-        compiled.assemble(b"", [line])
 
 
 def test_a_handler_counts_what_it_takes(

@@ -2,32 +2,26 @@
 
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
 import pytest
+from failures import (
+    BrokenError,
+    EmptyError,
+    HomelessError,
+    LoudError,
+    MuteError,
+    caught,
+    expected,
+    fall,
+    told,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dblog.writing import tracebacks
 from dblog.writing.tracebacks import format_traceback
-
-Info = tuple[type[BaseException], BaseException, TracebackType | None]
-
-
-class MuteError(Exception):
-    """One that cannot even say what it is."""
-
-    def __str__(self) -> str:
-        raise RuntimeError
-
-
-class Outer:
-    """Has a class within."""
-
-    class InnerError(ValueError):
-        """A class within a class, of a module that is named."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,20 +32,11 @@ def no_memory() -> Iterator[None]:
     tracebacks._frames.clear()
 
 
-def fall(depth: int, error: BaseException) -> None:
-    """Raise the error that many frames further down."""
-    if depth:
-        fall(depth - 1, error)
-    raise error
+class Outer:
+    """Has a class within."""
 
-
-def caught(work: Callable[[], object]) -> Info:
-    """What `sys.exc_info()` says once the work has failed."""
-    try:
-        work()
-    except BaseException as error:  # noqa: BLE001 - each kind
-        return type(error), error, error.__traceback__
-    raise AssertionError
+    class InnerError(ValueError):
+        """A class within a class, of a module that is named."""
 
 
 def with_cause() -> None:
@@ -68,6 +53,14 @@ def in_handling() -> None:
         with_cause()
     except ValueError:
         fall(1, RuntimeError())
+
+
+def empty() -> None:
+    """Fail with an error that is false, because of another one."""
+    try:
+        fall(1, KeyError("price"))
+    except KeyError as error:
+        raise EmptyError("no price") from error
 
 
 def hiding() -> None:
@@ -131,19 +124,27 @@ WORKS: dict[str, Callable[[], object]] = {
     "over lines": over_lines,
     "generated": in_generated_code,
     "no str": lambda: fall(0, MuteError()),
+    "false": empty,
+    "loud": lambda: fall(0, LoudError()),
+    "no module": lambda: fall(0, HomelessError("lost")),
+    "no notes": lambda: fall(0, BrokenError()),
 }
-
-
-def expected(info: Info) -> str:
-    """Python's own words."""
-    return "".join(traceback.format_exception(*info)).removesuffix("\n")
 
 
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
 def test_the_text_is_that_of_the_standard_library(work: Callable[[], object]) -> None:
     """An exception reads the same when it is seen first, when its frames are known, and in Python's own words."""
     info = caught(work)
-    assert [format_traceback(*info) for _ in range(2)] == [expected(info)] * 2
+    assert [told(lambda info: format_traceback(*info), info) for _ in range(2)] == [told(expected, info)] * 2
+
+
+def test_frames_are_counted_where_the_standard_library_has_them() -> None:
+    """Frames of one instruction are alike, whatever line a traceback that was made by hand says of them."""
+    kind, error, trace = caught(WORKS["without a word"])
+    assert trace is not None
+    for line in range(1, 6):
+        trace = TracebackType(trace, trace.tb_frame, trace.tb_lasti, line)
+    assert format_traceback(kind, error, trace) == expected((kind, error, trace))
 
 
 def test_exceptions_without_a_traceback_and_none_at_all_are_shown() -> None:
@@ -180,12 +181,3 @@ def test_any_chain_of_any_depth_reads_the_same(depths: list[int], message: str) 
 def _raise_from(depth: int, error: BaseException, cause: BaseException | None) -> None:
     error.__cause__ = cause
     fall(depth, error)
-
-
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Code that is made anew for each call, as templates and notebooks do, does not fill the memory with its frames."""
-    monkeypatch.setattr(tracebacks, "_CACHE_SIZE", 10)
-    for _ in range(30):
-        info = caught(in_generated_code)
-        assert format_traceback(*info) == expected(info)
-        assert len(tracebacks._frames) <= 10
