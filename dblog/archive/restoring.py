@@ -43,8 +43,8 @@ def restore(
         names: The tables.
         archive: Where the files are.
         files: Those that were found to be whole. Of two with the same row, the one that was written later counts.
-        keep_days: How long the retention leaves the partitions alone that got rows, now or by an earlier restore that
-            still holds them.
+        keep_days: How long the retention leaves the partitions alone that got rows, now or by an earlier restore whose
+            hold was not forgotten yet.
 
     Raises:
         DblogError: A file is missing or damaged, or has columns that the table lacks; nothing of it is restored.
@@ -89,7 +89,7 @@ def _first_staged(connection: sa.Connection, condition: str) -> datetime | None:
 
 
 def _renew_holds(connection: sa.Connection, names: Names, file: ArchivedFile, until: datetime) -> None:
-    """Hold what an earlier restore holds, or held until now, although nothing more may come into it."""
+    """Hold what an earlier restore holds, also where that is over, although nothing more may come into it."""
     with connection.begin():
         held, known = holds_of(connection, names), list_partitions(connection, names)
     for part in known:

@@ -72,7 +72,7 @@ def _ownership(connection: sa.Connection, names: Names) -> str | None:
     row = connection.execute(_OWNER, {"schema": names.schema, "logs": names.logs}).one_or_none()
     if row is None:
         return None
-    return f"the tables {names.prefix}_* belong to {row.owner}, of which {row.role} is no member"
+    return f"{row.role} has no right to this; the tables {names.prefix}_* belong to {row.owner}"
 
 
 _OWNER = sa.text(

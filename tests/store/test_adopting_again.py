@@ -78,24 +78,21 @@ def test_a_table_that_counts_on_is_the_same(database: Database, changed: str) ->
     assert adopted(database) == rows(1, 5)
 
 
-def test_the_files_of_a_partitioned_table_are_those_of_its_partitions(database: Database) -> None:
-    """A new partition is no new beginning; a table whose partitions were emptied and count from the start again is."""
-    execute(
-        database,
-        "CREATE TABLE app_logs (id bigint PRIMARY KEY, timestamp timestamptz, level text, message text) "
-        "PARTITION BY RANGE (id)",
-    )
-    for first, number, code in ((1, 1, 0), (1, 2, 0), (100, 100, 0), (1, 1, 1)):
-        if number == first and not code:
-            execute(
-                database,
-                f"CREATE TABLE part_{first} PARTITION OF app_logs FOR VALUES FROM ({first}) TO ({first * 100})",
-            )
-        elif code:
-            execute(database, "TRUNCATE app_logs")
-        execute(database, f"INSERT INTO app_logs VALUES ({number}, now(), 'INFO', 'row {number}')")
-        assert take(database) == code
-    assert adopted(database) == ["row 1", "row 2", "row 100"]
+def test_the_files_of_a_table_with_partitions_are_theirs(database: Database) -> None:
+    """A partition that is added is no new beginning; where all were emptied and count from 1 again, it is one."""
+    columns = "id bigint PRIMARY KEY, timestamp timestamptz, level text, message text"
+    execute(database, f"CREATE TABLE app_logs ({columns}) PARTITION BY RANGE (id)")
+    for first, last in ((1, 3), (4, 6)):
+        execute(database, f"CREATE TABLE from_{first} PARTITION OF app_logs FOR VALUES FROM ({first}) TO ({last + 1})")
+        numbers = f"SELECT n, now(), 'INFO', 'row ' || n FROM generate_series({first}, {last}) AS n"
+        execute(database, f"INSERT INTO app_logs {numbers}")
+        assert take(database) == 0
+    assert adopted(database) == rows(1, 6)
+    execute(database, "TRUNCATE app_logs")
+    execute(database, "INSERT INTO app_logs VALUES (1, now(), 'INFO', 'new')")
+    assert take(database) == 1
+    assert take(database, "--anew") == 0
+    assert adopted(database) == [*rows(1, 6), "new"]
 
 
 def test_who_knows_better_goes_on(database: Database) -> None:
@@ -126,6 +123,25 @@ def test_a_table_that_is_emptied_meanwhile_stops_the_run(database: Database) -> 
     assert adopted(database) == rows(1, 2)
     assert take(database, "--anew") == 0
     assert adopted(database) == rows(1, 2) + rows(11, 15)
+
+
+def test_a_table_that_is_emptied_before_the_first_batch_stops_the_run(database: Database) -> None:
+    """The number up to which no further row can come is that of the table as it was when the number was read."""
+    make_ancestor(database, 3)
+    row = b"INSERT INTO app_logs (level, logger_name, message) VALUES ('INFO', 'a', %s)"
+    with keeping(database.settings.database) as (connection, names), database.connect() as late:
+        source = find_source(connection, names, "app_logs")
+        bound = settled_bound(connection, source, wait=0, waiting=lambda: None)
+        execute(database, "TRUNCATE app_logs RESTART IDENTITY")
+        with late.transaction():
+            late.execute(row, ["row 1"])
+            with database.connect() as other:
+                other.execute(row, ["row 2"])
+            with pytest.raises(DblogError, match="emptied or made anew meanwhile"):
+                list(adopt(connection, names, source, zone=None, batch_rows=2, bound=bound))
+    assert adopted(database) == []
+    assert take(database) == 0
+    assert adopted(database) == rows(1, 2)
 
 
 def test_rows_that_share_a_number_stay_together(database: Database) -> None:

@@ -81,7 +81,7 @@ def test_who_may_not_keep_the_tables_is_told_whose_they_are(
         assert run([*command, "--dsn", command_line.login(kind)]) == 1
         error = capsys.readouterr().err
         owner, role = command_line.roles.owner, command_line.member(kind)
-        assert f"belong to {owner}, of which {role} is no member" in error
+        assert f"{role} has no right to this; the tables {command_line.names.prefix}_* belong to {owner}" in error
         assert error.count("\n") == 1
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from dblog.errors import DblogError
-from dblog.store.adopting.source import Source
+from dblog.store.adopting.source import FILE, Source
 from dblog.store.adopting.state import State, read_state
 from dblog.store.engine import verbatim
 from dblog.store.names import Names
@@ -43,10 +43,12 @@ def is_same(connection: sa.Connection, source: Source, state: State) -> bool:
     """Whether the last row that was adopted is in the table; where it is gone, nothing must hint at a new beginning.
 
     A table that is rewritten as it is, by VACUUM FULL or from a dump, keeps that row. One that is emptied and counts on
-    has no number that was adopted.
+    has no number that was adopted. Before the first batch there is only the file to go by.
     """
-    if state.upto is None or state.file is None:
+    if state.file is None:
         return True
+    if state.upto is None:
+        return file_of(connection, source) == state.file
     found = connection.scalar(verbatim(_last_row(source, state.upto, f"bool_or({_DIGEST} = {literal(state.witness)})")))
     if found is not None:
         return bool(found)
@@ -61,24 +63,13 @@ def witness_of(connection: sa.Connection, source: Source, upto: int) -> str | No
 
 
 def file_of(connection: sa.Connection, source: Source) -> str | None:
-    """The table and its file, as the server numbers them: others after TRUNCATE, after a rewrite, for a new table.
-
-    Of a table with partitions the files are theirs.
-    """
+    """What `Source.file` is now; None where the table is gone."""
     file: str | None = connection.scalar(_FILE, {"table": source.qualified})
     return file
 
 
 _DIGEST = """md5(concat_ws(' ', s."timestamp", s.message))"""
-_FILE = sa.text(
-    """
-    SELECT concat_ws(' ', oid, pg_relation_filenode(oid), (
-        SELECT md5(string_agg(concat_ws(' ', CAST(relid AS oid), pg_relation_filenode(relid)), ',' ORDER BY relid))
-        FROM pg_partition_tree(oid)
-    ))
-    FROM pg_class WHERE oid = to_regclass(:table)
-    """
-)
+_FILE = sa.text(f"SELECT {FILE} FROM pg_class c WHERE oid = to_regclass(:table)")
 
 
 def _last_row(source: Source, upto: int, value: str) -> str:

@@ -68,6 +68,8 @@ def adopt(
             write_state(connection, names, source, state)
     if bound is None:
         return
+    if state.upto is None:
+        state = replace(state, file=source.file)  # of which the bound was read
     adopting = _Adopting(connection, names, source, mapping)
     begun = state.batch_seq
     while (last := adopting.prepare(state, bound, batch_rows)) is not None:

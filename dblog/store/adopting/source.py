@@ -30,6 +30,11 @@ class Source:
     """The type of each column, without its length; of a domain, what it is made of."""
     size: int
     """Bytes on disk, without the indexes."""
+    file: str
+    """The table and its file, as the server numbers them: others after TRUNCATE, after a rewrite, for a new table.
+
+    Of a table with partitions the files are theirs.
+    """
 
     @property
     def title(self) -> str:
@@ -81,14 +86,23 @@ def _look(connection: sa.Connection, table: str) -> Source:
     if found.relkind not in ("r", "p"):
         raise UsageError(f"{found.nspname}.{found.relname} is no table")
     columns = {row.name: row.type for row in connection.execute(_COLUMNS, {"oid": found.oid})}
-    return Source(found.nspname, found.relname, found.oid, columns, found.size)
+    return Source(found.nspname, found.relname, found.oid, columns, found.size, found.file)
 
+
+FILE: Final = """
+    concat_ws(' ', c.oid, pg_relation_filenode(c.oid), (
+        SELECT md5(string_agg(concat_ws(' ', CAST(relid AS oid), pg_relation_filenode(relid)), ',' ORDER BY relid))
+        FROM pg_partition_tree(c.oid)
+    ))
+"""
+"""What `Source.file` is of a table `c` of pg_class."""
 
 _TABLE: Final = sa.text(
-    r"""
+    rf"""
     SELECT c.oid\:\:bigint AS oid, n.nspname, c.relname, c.relkind\:\:text AS relkind,
            coalesce((SELECT sum(pg_table_size(relid)) FROM pg_partition_tree(c.oid)), pg_table_size(c.oid))\:\:bigint
-             AS size
+             AS size,
+           {FILE} AS file
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid = to_regclass(:table)
     """
