@@ -40,7 +40,7 @@ def tables(run: Run) -> Iterator[Table]:
                 to=rivals.NO_OP.name,
                 compare=("p50_us", "p99_us"),
                 plot=("p50_us", "p99_us"),
-                note=f"{calls:,} calls, {KINDS[kind]}, as fast as they can be made.",
+                note=f"{calls:,} calls, at most {run.slow:g} seconds, {KINDS[kind]}, as fast as they can be made.",
             )
 
 

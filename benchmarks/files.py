@@ -1,4 +1,4 @@
-"""What plain log files cost: dblog's file handler beside the standard `RotatingFileHandler`, rotation included."""
+"""What plain log files cost: dblog's file handler beside the standard `RotatingFileHandler`."""
 
 import logging
 import logging.handlers
@@ -117,8 +117,8 @@ def _rate(name: str, form: str, message: str, threads: int, records: int) -> Fig
         workers = [threading.Thread(target=work) for _ in range(threads)]
         for worker in workers:
             worker.start()
+        began = time.perf_counter()  # before the threads are let go: this one may not run again until they are done
         start.wait()
-        began = time.perf_counter()
         for worker in workers:
             worker.join()
         logger.handlers[0].close()

@@ -20,5 +20,6 @@ def tables(run: Run) -> Iterator[Table]:
             },
             to=rivals.DBLOG_JOURNAL.name,
             compare=("p50_us", "p99_us"),
-            note=f"{run.calls:,} calls with `extra` of two values. The file handler leaves these out.",
+            note=f"{run.calls:,} calls, at most {run.slow:g} seconds, with `extra` of two values. The file handler"
+            " leaves these out.",
         )

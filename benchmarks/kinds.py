@@ -12,7 +12,7 @@ KINDS = {
     "plain": 'plain message: `info("order 4711 was paid")`',
     "arguments": 'with arguments: `info("order %d of %s was paid", number, customer)`',
     "extra": "with arguments and `extra` of two values",
-    "exception": "with an exception, five frames deep: `error(..., exc_info=error)`",
+    "exception": "with an exception, five frames deep, the same each time: `error(..., exc_info=error)`",
     "line": "real log lines as messages",
 }
 

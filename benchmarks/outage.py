@@ -57,8 +57,11 @@ def tables(run: Run) -> Iterator[Table]:
 
 
 def measure_calls(dsn: str, calls: int) -> Figures:
-    """The cost of calls while the database is in that state; what cannot be stored is spooled."""
-    with tempfile.TemporaryDirectory() as folder, _spooling(dsn, folder, 0.5) as logging_calls:
+    """The cost of calls once the handler has seen in what state the database is; what cannot be stored is spooled."""
+    with tempfile.TemporaryDirectory() as folder, _spooling(dsn, folder, 0.5) as (handler, logging_calls):
+        logging_calls.plain(0)
+        if not handler.flush(rivals.DRAIN):
+            raise RuntimeError("the first record is neither stored nor spooled")
         return time_calls(logging_calls.extra, 1, calls)
 
 
@@ -99,7 +102,7 @@ def _spool(run: Run, folder: Path) -> float:
     run.server.kill()
     try:
         began = time.perf_counter()
-        with _spooling(run.dsn, str(folder), rivals.DRAIN) as calls:
+        with _spooling(run.dsn, str(folder), rivals.DRAIN) as (_, calls):
             end_to_end.log(calls.extra, run.records)
         return time.perf_counter() - began
     finally:
@@ -111,12 +114,12 @@ def _size(folder: Path) -> int:
 
 
 @contextmanager
-def _spooling(dsn: str, folder: str, close_timeout: float) -> Iterator[Calls]:
+def _spooling(dsn: str, folder: str, close_timeout: float) -> Iterator[tuple[DatabaseLogHandler, Calls]]:
     handler = DatabaseLogHandler(
         dsn, spool_dir=folder, spool_max_bytes="64GiB", queue_max_bytes=rivals.QUEUE_BYTES, connect_timeout=2
     )
     try:
         with rivals.logger_with(handler) as logger:
-            yield Standard(logger)
+            yield handler, Standard(logger)
     finally:
         handler.close(close_timeout)

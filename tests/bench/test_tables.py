@@ -1,5 +1,6 @@
 """Benchmarks are code, too: each of them runs, in its tiniest form, and what it gives can be shown."""
 
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import outage
 from benchmarks.apart import Apart
 from benchmarks.command import BENCHMARKS
 from benchmarks.measure import Figures, Measured, Table, take_turns
 from benchmarks.plots import draw
 from benchmarks.report import as_json, as_markdown, heading, number, read
 from benchmarks.run import Run
+from dblog import DatabaseLogHandler
 
 torture = pytest.mark.torture
 QUICK = ("calls", "layers", "end-to-end", "startup")
@@ -40,6 +43,18 @@ def test_every_benchmark_runs(run: Run, name: str) -> None:
         assert all(list(rounds[0]) == measured.headings for rounds in measured.figures.values())
         assert f"### {table.title}\n" in as_markdown({}, [measured], {})
     assert titles
+
+
+def test_an_outage_is_one_before_calls_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The calls of an outage are those of a handler that spools already, not those before it has noticed."""
+
+    def spooled(*_: object) -> Figures:
+        (handler,) = logging.getLogger("shop.web").handlers
+        assert isinstance(handler, DatabaseLogHandler)
+        return {"spooled": sum(handler.stats().spooled.values())}
+
+    monkeypatch.setattr(outage, "time_calls", spooled)
+    assert outage.measure_calls(outage.REFUSING, 1) == {"spooled": 1}
 
 
 def table(**figures: list[float]) -> Measured:
