@@ -17,14 +17,23 @@ NAMINGS = st.sampled_from(ALL)
 
 
 @st.composite
-def labels(draw: st.DrawFn) -> Label:
+def alike(draw: st.DrawFn, count: int) -> list[Label]:
+    """Labels of one naming, whichever that is, and of one format of times."""
+    naming, form = draw(NAMINGS), draw(st.sampled_from([*DATES.values(), DAY]))
+    names = FileNames(Path("x"), naming, date_format=form)
+    made = []
+    for packing in draw(st.lists(st.sampled_from(PACKINGS), min_size=count, max_size=count)):
+        if naming == "index":
+            made.append(Label("index", "", draw(st.integers(1, 9_999_999)), packing))
+        else:
+            label = names.label(draw(TIMES), draw(st.integers(0, 100_000)))
+            made.append(Label(naming, label.stamp, label.sequence, packing))
+    return made
+
+
+def labels() -> st.SearchStrategy[Label]:
     """Labels of every naming."""
-    naming, packing = draw(NAMINGS), draw(st.sampled_from(PACKINGS))
-    if naming == "index":
-        return Label("index", "", draw(st.integers(1, 9_999_999)), packing)
-    form = draw(st.sampled_from([*DATES.values(), DAY]))
-    made = FileNames(Path("x"), naming, date_format=form).label(draw(TIMES), draw(st.integers(0, 100_000)))
-    return Label(naming, made.stamp, made.sequence, packing)
+    return alike(1).map(lambda made: made[0])
 
 
 @given(LIVE, labels(), NAMINGS)
@@ -42,10 +51,10 @@ def test_different_files_have_different_names(live: str, one: Label, other: Labe
     assert names.path(one) != names.path(other)
 
 
-@given(labels(), labels())
-def test_the_order_of_ranks_is_that_of_rotation(one: Label, other: Label) -> None:
+@given(alike(2))
+def test_the_order_of_ranks_is_that_of_rotation(two: list[Label]) -> None:
     """Of two files of one naming, the one with the higher index, the earlier time or the lower number is older."""
-    assume(one.naming == other.naming and len(one.stamp) == len(other.stamp))
+    one, other = two
     if one.naming == "index":
         assert (one.rank < other.rank) == (one.sequence > other.sequence)
     else:
