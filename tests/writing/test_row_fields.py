@@ -4,7 +4,7 @@ import asyncio
 import copy
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -116,6 +116,15 @@ def test_trace_and_span_come_from_the_record(trace: str, span: str) -> None:
     assert (found["trace_id"], found["span_id"], found["extra_data"]) == ("t" * 32, "s" * 16, '{"other":1}')
 
 
+@pytest.fixture
+def opentelemetry() -> Iterator[None]:
+    """OpenTelemetry may be imported; afterwards nobody has it: with it each record is looked at more closely."""
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "opentelemetry"]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("opentelemetry")
 def test_trace_and_span_come_from_opentelemetry() -> None:
     """Without such attributes OpenTelemetry's current span is asked; where there is none they are NULL."""
     from opentelemetry import trace
