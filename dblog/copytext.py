@@ -28,9 +28,7 @@ def unescape(field: str) -> str:
 
 def is_storable(text: str) -> bool:
     """False where PostgreSQL would refuse the text: it has NUL characters or lone surrogates."""
-    if text.isprintable():  # surrogates and NUL are not
-        return True
-    return "\0" not in text and (text.isascii() or not _SURROGATE.search(text))
+    return "\0" not in text and (text.isascii() or text.isprintable() or not _SURROGATE.search(text))
 
 
 def make_storable(text: str) -> str:

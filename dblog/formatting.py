@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from dblog import defaults
 from dblog.copytext import cut
@@ -19,7 +20,7 @@ from dblog.writing.attributes import (
     trace_of,
 )
 from dblog.writing.extra import ExtraEncoder
-from dblog.writing.tracebacks import format_traceback
+from dblog.writing.tracebacks import Tracebacks
 
 _dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -27,9 +28,13 @@ _dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", "
 class _Formatter(logging.Formatter):
     """A `logging.Formatter` to which an exception that it knows costs little."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._tracebacks = Tracebacks(str)
+
     def formatException(self, ei: "logging._SysExcInfoType") -> str:  # noqa: N802 - the standard library's name
         """The traceback, as the standard library has it."""
-        return format_traceback(*ei)
+        return self._tracebacks.format(*ei)
 
 
 class TextFormatter(_Formatter):

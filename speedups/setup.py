@@ -10,6 +10,6 @@ setup(
             # No fused multiply-add: microseconds are rounded as Python rounds them.
             extra_compile_args=["-O2", "-ffp-contract=off"],
         )
-        for name in ("_batch", "_line", "_record")
+        for name in ("_batch", "_line", "_record", "_trace")
     ]
 )

@@ -85,6 +85,7 @@ class Intake:
             self.take = speedups.Taker(  # type: ignore[method-assign]
                 self.take,
                 encoder.compiled(speedups),
+                look_after=self._look_after,
                 local=self._cells.local,
                 queue=queue,
                 append=queue.append,
@@ -134,10 +135,10 @@ class Intake:
             if level >= logging.ERROR or self._stepper.asleep:
                 self._wake(urgent=level >= logging.ERROR)
         except Exception as error:  # noqa: BLE001 - logging must never become the application's trouble
-            with suppress(Exception):  # at the limit of recursion even saying so may fail
+            with suppress(Exception):  # at the limit of recursion even counting may fail
                 if line is None:
                     self._count_dropped(cell, getattr(record, "levelno", None))
-                self._announcer.announce("emit", f"a record could not be taken: {type(error).__name__}")
+            self._announce(error)
         finally:
             cell.depth -= 1
 
@@ -159,6 +160,20 @@ class Intake:
             return False
         self._in_child(record)
         return True
+
+    def _look_after(self, cell: Cell, urgent: bool) -> None:
+        """Do what `take` does once a record is counted; never raises an Exception."""
+        try:
+            if cell.size >= self._publish_bytes:
+                self._publish(cell)
+            if urgent or self._stepper.asleep:
+                self._wake(urgent=urgent)
+        except Exception as error:  # noqa: BLE001 - logging must never become the application's trouble
+            self._announce(error)
+
+    def _announce(self, error: Exception) -> None:
+        with suppress(Exception):  # at the limit of recursion even saying so may fail
+            self._announcer.announce("emit", f"a record could not be taken: {type(error).__name__}")
 
     def _wake(self, *, urgent: bool) -> None:
         """Have somebody look after the record: the worker, or where that has ended this thread."""

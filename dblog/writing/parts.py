@@ -4,13 +4,15 @@ import logging
 import sys
 import threading
 from collections.abc import Iterable
+from types import TracebackType
 from typing import Final
 
-from dblog.copytext import NULL, cut, escape, is_storable, make_storable
+from dblog.copytext import NULL, cut, escape, is_storable, make_storable, unescape
 from dblog.writing.attributes import added_names, class_name, extra_of, is_traced, shown, trace_of
 from dblog.writing.extra import ExtraEncoder
-from dblog.writing.tracebacks import format_traceback
+from dblog.writing.tracebacks import Tracebacks
 
+_NO_FAILURE: Final = "\t".join([NULL] * 3)
 UNTRACED: Final = "\t".join([NULL] * 5)
 """The fields from trace_id to stack_info of most records."""
 NOTHING: Final = f"{UNTRACED}\t{NULL}"
@@ -37,6 +39,7 @@ class LineParts:
         self.short = max_field_bytes // 4
         """That many characters fit, whatever they are."""
         self.extra = ExtraEncoder(max_bytes=max_field_bytes, mask_keys=mask_keys, repaired=self.count_repair)
+        self._tracebacks = Tracebacks(escape)
         self._lock = threading.RLock()  # re-entrant: a signal handler may log an odd record, too
         self._service = service
         self._hostname = hostname
@@ -68,15 +71,15 @@ class LineParts:
     def details(self, record: logging.LogRecord, original_timestamp: str | None) -> str:
         """The fields from trace_id to extra_data, which most records do not have."""
         names = added_names(record)
-        extra = extra_of(record, names)
+        extra = extra_of(record, names) if names else {}
         if original_timestamp is not None:
             extra["original_timestamp"] = original_timestamp
-        traced = TRACER in MODULES or is_traced(names)
+        traced = TRACER in MODULES or (names and is_traced(names))
         trace, span = self._trace(record) if traced else (NULL, NULL)
-        with_text = record.exc_info or record.exc_text or record.stack_info
-        kind, exception, stack = self._exception(record) if with_text else (NULL, NULL, NULL)
+        has_failed = record.exc_info or record.exc_text or record.stack_info
+        failure = self.failure(record) if has_failed else _NO_FAILURE
         data = escape(self.extra.encode(extra)) if extra else NULL
-        return f"{trace}\t{span}\t{kind}\t{exception}\t{stack}\t{data}"
+        return f"{trace}\t{span}\t{failure}\t{data}"
 
     def _trace(self, record: logging.LogRecord) -> tuple[str, str]:
         try:
@@ -86,20 +89,24 @@ class LineParts:
             return NULL, NULL
         return self._name_or_null(trace), self._name_or_null(span)
 
-    def _exception(self, record: logging.LogRecord) -> tuple[str, str, str]:
+    def failure(self, record: logging.LogRecord) -> str:
         """The fields exception_type, exception and stack_info."""
-        info = record.exc_info
-        stack = self.text(shown(record.stack_info)) if record.stack_info else NULL
+        info, kind, exception = record.exc_info, NULL, NULL
         if isinstance(info, tuple) and info[0] is not None:
-            kind, error, trace = info
-            name = class_name(kind)
-            try:
-                text = format_traceback(kind, error, trace)
-            except Exception as broken:  # noqa: BLE001 - an exception that cannot even be shown still has a type
-                self.count_repair()
-                text = f"{name}: <its traceback could not be formatted: {type(broken).__name__}>"
-            return self._name(name), self.text(text), stack
-        return NULL, self.text(shown(record.exc_text)) if record.exc_text else NULL, stack
+            kind, exception = self._name(class_name(info[0])), self._traceback(*info)
+        elif record.exc_text:
+            exception = self.text(shown(record.exc_text))
+        stack = self.text(shown(record.stack_info)) if record.stack_info else NULL
+        return f"{kind}\t{exception}\t{stack}"
+
+    def _traceback(self, kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> str:
+        try:
+            text = self._tracebacks.format(kind, error, trace)
+        except Exception as broken:  # noqa: BLE001 - an exception that cannot even be shown still has a type
+            self.count_repair()
+            text = f"{class_name(kind)}: <its traceback could not be formatted: {type(broken).__name__}>"
+            return self.text(text)
+        return text if len(text) <= self.short and is_storable(text) else self.text(unescape(text))
 
     def text(self, text: str) -> str:
         """A long text: storable, cut if need be, escaped."""
@@ -115,6 +122,8 @@ class LineParts:
     def _name(self, value: object, max_bytes: int = _NAME_BYTES) -> str:
         """A short text, which may stand in an index."""
         text = shown(value)
+        if len(text) * 4 <= max_bytes and is_storable(text):
+            return escape(text)
         storable = cut(make_storable(text), max_bytes)
         if storable != text:
             self.count_repair()

@@ -131,6 +131,7 @@ class RowEncoder:
         """What encodes ordinary records with what this encoder remembers, compiled."""
         return speedups.LineEncoder(
             self,
+            failure=self._parts.failure,
             sites=self._sites,
             threads=self._threads,
             keys=self._parts.extra.known_keys,

@@ -8,7 +8,7 @@ from typing import Final
 
 SWITCH: Final = "DBLOG_SPEEDUPS"
 """The environment variable that is 0 where everything is to be done in Python."""
-INTERFACE: Final = 2
+INTERFACE: Final = 3
 """What the compiled module has to speak; one that speaks another version is left alone."""
 
 

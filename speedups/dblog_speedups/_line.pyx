@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, binding=False
 """The common case of a logging call: an ordinary record, whose call site, thread and extra keys are known already.
 
-Nothing here calls code of the application: all values are of the built-in types themselves, not of classes derived from
-them. What may still come in between, a finalizer or a signal handler, comes before anything was changed: a record is
-either left alone, for the code in Python to take, or appended and counted without a pause.
+Only the text of an exception calls code of the application: all other values are of the built-in types themselves, not
+of classes derived from them. That, a finalizer or a signal handler comes before anything was changed: a record is either
+left alone, for the code in Python to take, or appended and counted without a pause.
 """
 
 import logging
@@ -28,7 +28,7 @@ cdef extern from "Python.h":
     char *PyOS_double_to_string(double value, char code, int precision, int flags, int *kind) except NULL
     const int Py_DTSF_ADD_DOT_0
 
-INTERFACE = 2
+INTERFACE = 3
 
 cdef enum:
     CAPACITY = 4096  # bytes of a line; a longer one is no common case
@@ -144,6 +144,18 @@ cdef inline str recall(dict cache, tuple key):
     return None if found is NULL else <str>found
 
 
+cdef inline bint put_message(Text *line, str message) except -1:
+    return put(line, b"\t", 1) and put_plain(line, message, False) and put(line, b"\n", 1)
+
+
+cdef inline bint has_failed(Attributes *found) noexcept:
+    """True for a record with an exception or a stack."""
+    return (
+        <object>found.values[EXC_INFO] is not None or <object>found.values[EXC_TEXT] is not None
+        or <object>found.values[STACK_INFO] is not None
+    )
+
+
 cdef inline bint is_plain_argument(object value) noexcept:
     return type(value) is str or type(value) is int or type(value) is float or value is None or type(value) is bool
 
@@ -151,15 +163,17 @@ cdef inline bint is_plain_argument(object value) noexcept:
 cdef class LineEncoder:
     """Encodes ordinary records with what the encoder in Python remembers."""
 
-    cdef object rows, formatted
+    cdef object rows, formatted, failure
     cdef dict sites, threads, keys
     cdef Py_ssize_t longest
     cdef str untraced, nothing
 
     def __init__(
-        self, rows, *, dict sites, dict threads, dict keys, formatted, Py_ssize_t longest, str untraced, str nothing
+        self, rows, *, failure, dict sites, dict threads, dict keys, formatted, Py_ssize_t longest, str untraced,
+        str nothing
     ):
         self.rows = rows
+        self.failure = failure
         self.sites = sites
         self.threads = threads
         self.keys = keys
@@ -174,7 +188,7 @@ cdef class LineEncoder:
         if type(record) is not LogRecord:
             return None
         cdef object attributes = record.__dict__
-        return self.line_of(&found) if self.have_found(&found, attributes) else None
+        return self.line_of(&found, record) if self.have_found(&found, attributes) else None
 
     cdef bint have_found(self, Attributes *found, object attributes) except -1:
         """Take the attributes apart; False where they are not those of an ordinary record."""
@@ -212,8 +226,11 @@ cdef class LineEncoder:
             return put(extra, b"}", 1) and extra.size <= self.longest
         return count == STANDARD
 
-    cdef bytes line_of(self, Attributes *found):
-        """The line; None where something about it is not ordinary."""
+    cdef bytes line_of(self, Attributes *found, object record):
+        """The line; None where something about it is not ordinary.
+
+        Nothing may be read of `found` once the text of an exception was made, because the record may change with it.
+        """
         cdef object created = <object>found.values[CREATED]
         cdef object level = <object>found.values[LEVELNO]
         cdef object line_number = <object>found.values[LINENO]
@@ -237,8 +254,7 @@ cdef class LineEncoder:
             type(created) is float and type(level) is int and type(line_number) is int and type(process) is int
             and type(ident) is int and type(name) is str and type(level_name) is str and type(path) is str
             and type(function) is str and type(thread_name) is str and (task is None or type(task) is str)
-            and <object>found.values[EXC_INFO] is None and <object>found.values[EXC_TEXT] is None
-            and <object>found.values[STACK_INFO] is None and not PyDict_Contains(modules, "opentelemetry.trace")
+            and not PyDict_Contains(modules, "opentelemetry.trace")
         ):
             return None
         message = self.message_of(<object>found.values[MSG], <object>found.values[ARGS])
@@ -250,7 +266,7 @@ cdef class LineEncoder:
         if site is None or thread is None or not 0.0 <= offset < 0.9999995:
             return None
         line.size = 0
-        if (
+        if not (
             put_known(&line, <str>second[1])
             and put(&line, b".", 1)
             and put_digits(&line, <unsigned long long>(offset * 1000000 + 0.5), 6)
@@ -259,13 +275,31 @@ cdef class LineEncoder:
             and put(&line, b"\t", 1)
             and put_known(&line, thread)
             and put(&line, b"\t", 1)
-            and self.put_details(&line, &found.extra)
-            and put(&line, b"\t", 1)
-            and put_plain(&line, message, False)
-            and put(&line, b"\n", 1)
         ):
+            return None
+        if has_failed(found):
+            return self.line_of_failure(found, record, &line, message)
+        if self.put_details(&line, &found.extra) and put_message(&line, message):
             return PyBytes_FromStringAndSize(line.bytes, line.size)
         return None
+
+    cdef bytes line_of_failure(self, Attributes *found, object record, Text *line, str message):
+        """The line that begins so, with the text of an exception in between, which may be of any length."""
+        cdef bytes head
+        if not put(line, b"\\N\t\\N\t", 6):  # neither trace nor span
+            return None
+        head = PyBytes_FromStringAndSize(line.bytes, line.size)
+        line.size = 0
+        if not (
+            put(line, b"\t", 1)
+            and (put(line, found.extra.bytes, found.extra.size) if found.extra.size else put(line, b"\\N", 2))
+            and put_message(line, message)
+        ):
+            return None
+        try:
+            return head + (<str>self.failure(record)).encode() + line.bytes[:line.size]
+        except Exception:  # the encoder in Python has an answer to that
+            return None
 
     cdef bint put_details(self, Text *line, Text *extra) except -1:
         if not extra.size:
@@ -293,17 +327,18 @@ cdef class LineEncoder:
 cdef class Taker:
     """Takes ordinary records into a queue."""
 
-    cdef object take, local, queue, append, stepper
+    cdef object take, look_after, local, queue, append, stepper
     cdef object process_id, urgent_level
     cdef str worker_thread
     cdef LineEncoder encoder
     cdef Py_ssize_t line_overhead, publish_bytes
 
     def __init__(
-        self, take, LineEncoder encoder, *, local, queue, append, stepper, process_id, str worker_thread, urgent_level,
-        Py_ssize_t line_overhead, Py_ssize_t publish_bytes
+        self, take, LineEncoder encoder, *, look_after, local, queue, append, stepper, process_id, str worker_thread,
+        urgent_level, Py_ssize_t line_overhead, Py_ssize_t publish_bytes
     ):
         self.take = take
+        self.look_after = look_after
         self.encoder = encoder
         self.local = local
         self.queue = queue
@@ -321,7 +356,7 @@ cdef class Taker:
             self.take(record)
 
     cdef bint has_taken(self, object record) except -1:
-        """Append and count a record after which nothing else is to be done; False where it was left alone."""
+        """Append and count a record; False where it was left alone."""
         if type(record) is not LogRecord:
             return False
         cdef object cell = getattr(self.local, "cell", None)
@@ -336,18 +371,30 @@ cdef class Taker:
         cdef object thread_name = <object>found.values[THREADNAME]
         if type(level) is not int or type(process) is not int or type(thread_name) is not str:
             return False
-        if level >= self.urgent_level or process != self.process_id or <str>thread_name == self.worker_thread:
+        if process != self.process_id or <str>thread_name == self.worker_thread:
             return False
-        cdef bytes line = self.encoder.line_of(&found)
+        cdef bytes line
+        if has_failed(&found):
+            cell.depth = 1  # what the exception logs while it is shown is taken in Python, which sees to the depth
+            try:
+                line = self.encoder.line_of(&found, record)
+            finally:
+                cell.depth = 0
+        else:
+            line = self.encoder.line_of(&found, record)
         if line is None:
             return False
         # From here on nothing may come in between: figures are read only now.
         cdef dict counts = cell.counts
         cdef PyObject *count = PyDict_GetItemWithError(counts, level)
         cdef Py_ssize_t size = <Py_ssize_t>cell.size + len(line) + self.line_overhead
-        if count is NULL or size >= self.publish_bytes:
-            return False
+        cdef bint urgent = level >= self.urgent_level
         self.append(line)
-        counts[level] = <object>count + 1
         cell.size = size
+        if count is not NULL:
+            counts[level] = <object>count + 1
+        else:
+            cell.count(level)
+        if urgent or size >= self.publish_bytes or self.stepper.asleep:
+            self.look_after(cell, urgent)
         return True

@@ -6,11 +6,13 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from encoded import DAY, NOW, encoder, record
+from failures import LoudError, MuteError, caught, fall
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +65,11 @@ CREATED = st.floats(NOW - 1, NOW + 1) | st.sampled_from(
     [NOW, NOW + 0.9999998, NOW - 500 * DAY, math.nan, 0, int(NOW), "x"]
 )
 STANDARD = st.sampled_from(sorted(vars(record())))
+FAILURES = (
+    st.sampled_from(["Traceback: x\ny", "\ud800", "nul\0", "x" * 5000, (), (None, None, None), True])
+    | TEXTS.map(lambda text: caught(partial(fall, 2, ValueError(text))))
+    | st.sampled_from([caught(partial(fall, depth, error())) for depth in (0, 9) for error in (MuteError, LoudError)])
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +96,7 @@ def assert_same(rows: RowEncoder, compiled: ModuleType, made: logging.LogRecord)
     created=CREATED,
     extra=st.dictionaries(KEYS | TEXTS, VALUES, max_size=4),
     odd=st.dictionaries(STANDARD, VALUES, max_size=2) | st.just({}),
+    failure=st.dictionaries(st.sampled_from(["exc_info", "exc_text", "stack_info"]), FAILURES, max_size=2),
     missing=st.none() | STANDARD,
     kind=st.sampled_from([logging.LogRecord, logging.LogRecord, OwnRecord]),
 )
@@ -100,12 +108,13 @@ def test_both_encoders_make_the_same_lines(
     created: Any,
     extra: Any,
     odd: Any,
+    failure: Any,
     missing: Any,
     kind: Any,
 ) -> None:
     """Whatever a record holds, the compiled encoder makes the line that Python makes, byte for byte, or none at all."""
     made = kind("app", 20, "/srv/app/views.py", 42, template or message, (), None, "index")
-    vars(made).update({"created": created, "args": args if template else (), **odd})
+    vars(made).update({"created": created, "args": args if template else (), **odd, **failure})
     for key, value in extra.items():
         vars(made).setdefault(key, value)
     if missing is not None and missing not in odd:
@@ -124,11 +133,13 @@ def test_both_encoders_make_the_same_lines(
         record("%s %s", None, 1.5, level=25),
         record("after a console", asctime="2026", user="é"),
         record("last", created=NOW + 0.74999, number=-(2**63) + 1),
+        record("failed", exc_info=caught(partial(fall, 20, ValueError("é\ttab"))), order_id=7),
+        record("with a stack", exc_text="was formatted already", stack_info="Stack (most recent call last):\n  x"),
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_ordinary_records_are_taken(compiled: ModuleType, made: logging.LogRecord) -> None:
-    """A record of built-in values from a known line of code needs no Python."""
+    """A record of built-in values from a known line of code needs no Python, but for the text of its exception."""
     assert assert_same(encoder(), compiled, made) is not None
 
 
@@ -139,7 +150,7 @@ def test_ordinary_records_are_taken(compiled: ModuleType, made: logging.LogRecor
         record("%d", "x"),
         record("tab\t"),
         record("x" * 5000),
-        record(exc_info=(ValueError, ValueError("x"), None)),
+        record(exc_info=(ValueError, ValueError("x"), None, "one too many")),
         record(extra=[1]),
         record(password="hunter2"),
         record(text="x" * 5000),

@@ -1,4 +1,4 @@
-"""Tracebacks that are made from remembered frames read as those of the standard library."""
+"""Tracebacks that are made from remembered frames read as those of the standard library, in Python and compiled."""
 
 import logging
 import sys
@@ -20,16 +20,20 @@ from failures import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dblog.writing import tracebacks
-from dblog.writing.tracebacks import format_traceback
+from dblog.copytext import escape
+from dblog.writing.speedups import SWITCH, load
+from dblog.writing.tracebacks import Tracebacks
 
 
-@pytest.fixture(autouse=True)
-def no_memory() -> Iterator[None]:
-    """Nothing is remembered before a test, nor after it."""
-    tracebacks._frames.clear()
-    yield
-    tracebacks._frames.clear()
+@pytest.fixture(scope="module", params=["Python", "compiled"])
+def make_tracebacks(request: pytest.FixtureRequest) -> Iterator[Callable[..., Tracebacks]]:
+    """Makes tracebacks that remember nothing yet, whose frames are looked at in Python or compiled."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "Python":
+            patch.setenv(SWITCH, "0")
+        elif load() is None:
+            pytest.skip("dblog-speedups is missing: pip install ./speedups")
+        yield Tracebacks
 
 
 class Outer:
@@ -132,39 +136,53 @@ WORKS: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
-def test_the_text_is_that_of_the_standard_library(work: Callable[[], object]) -> None:
+def test_the_text_is_that_of_the_standard_library(
+    make_tracebacks: Callable[..., Tracebacks], work: Callable[[], object]
+) -> None:
     """An exception reads the same when it is seen first, when its frames are known, and in Python's own words."""
-    info = caught(work)
-    assert [told(lambda info: format_traceback(*info), info) for _ in range(2)] == [told(expected, info)] * 2
+    info, tracebacks = caught(work), make_tracebacks(str)
+    assert [told(lambda info: tracebacks.format(*info), info) for _ in range(2)] == [told(expected, info)] * 2
 
 
-def test_frames_are_counted_where_the_standard_library_has_them() -> None:
+@pytest.mark.parametrize("work", WORKS.values(), ids=WORKS)
+def test_what_is_copied_is_escaped_once(make_tracebacks: Callable[..., Tracebacks], work: Callable[[], object]) -> None:
+    """Lines that are remembered as COPY reads them make the text that would be escaped as a whole."""
+    info, tracebacks = caught(work), make_tracebacks(escape)
+    said = told(expected, info)
+    copied = escape(said) if isinstance(said, str) else said
+    assert [told(lambda info: tracebacks.format(*info), info) for _ in range(2)] == [copied] * 2
+
+
+def test_frames_are_counted_where_the_standard_library_has_them(make_tracebacks: Callable[..., Tracebacks]) -> None:
     """Frames of one instruction are alike, whatever line a traceback that was made by hand says of them."""
     kind, error, trace = caught(WORKS["without a word"])
-    assert trace is not None
+    tracebacks = make_tracebacks(str)
     for line in range(1, 6):
+        assert trace is not None
         trace = TracebackType(trace, trace.tb_frame, trace.tb_lasti, line)
-    assert format_traceback(kind, error, trace) == expected((kind, error, trace))
+        assert tracebacks.format(kind, error, trace) == expected((kind, error, trace))
 
 
 def test_exceptions_without_a_traceback_and_none_at_all_are_shown() -> None:
     """What was never raised has no traceback; `exc_info=True` outside an `except` has not even an exception."""
-    error = ValueError("never raised")
-    assert format_traceback(ValueError, error, None) == expected((ValueError, error, None))
+    error, tracebacks = ValueError("never raised"), Tracebacks(str)
+    assert tracebacks.format(ValueError, error, None) == expected((ValueError, error, None))
     nothing = logging.Formatter().formatException((None, None, None))
-    assert format_traceback(None, None, None) == nothing  # type: ignore[arg-type]
+    assert tracebacks.format(None, None, None) == nothing  # type: ignore[arg-type]
 
 
 def test_the_limit_of_tracebacks_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where `sys.tracebacklimit` asks for fewer frames, fewer are shown."""
-    info = caught(WORKS["plain"])
-    whole = format_traceback(*info)
+    info, tracebacks = caught(WORKS["plain"]), Tracebacks(str)
+    whole = tracebacks.format(*info)
     monkeypatch.setattr(sys, "tracebacklimit", 2, raising=False)
-    assert format_traceback(*info) == expected(info) != whole
+    assert tracebacks.format(*info) == expected(info) != whole
 
 
 @given(st.lists(st.sampled_from([0, 1, 2, 3, 4, 7]), min_size=1, max_size=5), st.text(max_size=20))
-def test_any_chain_of_any_depth_reads_the_same(depths: list[int], message: str) -> None:
+def test_any_chain_of_any_depth_reads_the_same(
+    make_tracebacks: Callable[..., Tracebacks], depths: list[int], message: str
+) -> None:
     """However deep the frames of however many causes are, the text is Python's."""
 
     def chained() -> None:
@@ -175,7 +193,8 @@ def test_any_chain_of_any_depth_reads_the_same(depths: list[int], message: str) 
         raise cause
 
     info = caught(chained)
-    assert format_traceback(*info) == expected(info)
+    assert make_tracebacks(str).format(*info) == expected(info)
+    assert make_tracebacks(escape).format(*info) == escape(expected(info))
 
 
 def _raise_from(depth: int, error: BaseException, cause: BaseException | None) -> None:
