@@ -15,6 +15,7 @@ from dblog.files.flusher import Flusher
 from dblog.files.outlet import SYNC_INTERVAL, Outlet
 from dblog.files.settings import FileSettings
 from dblog.files.turn import FOREVER, Turn
+from dblog.locks import acquire
 from dblog.selflog import Announcer
 
 T = TypeVar("T")
@@ -109,17 +110,14 @@ class Feed:
 
     def drain(self, timeout: float = FOREVER, then: Callable[[], object] | None = None) -> bool:
         """Write what waits, once its turn comes within `timeout` seconds; False where that was not possible."""
-        lock = self._turn.lock
-        if timeout == FOREVER:
-            with lock:  # a signal handler that raises finds no gap in this one
-                done = self._take_turn(then)
-        elif lock.acquire(True, timeout):
-            try:
-                done = self._take_turn(then)
-            finally:
+        lock, held = self._turn.lock, list[bool]()
+        try:
+            if not acquire(lock, held, timeout=timeout):
+                return False
+            done = self._take_turn(then)
+        finally:
+            if True in held:
                 lock.release()
-        else:
-            return False
         if self._archive.events:
             self._tell_events()
         return done

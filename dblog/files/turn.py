@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from dblog.locks import acquire
+
 FOREVER: Final = -1.0
 
 
@@ -35,10 +37,12 @@ class Turn:
 
     def is_elsewhere(self) -> bool:
         """True while another thread has it."""
-        if self.lock.acquire(blocking=False):
-            self.lock.release()
-            return False
-        return True
+        held: list[bool] = []
+        try:
+            return not acquire(self.lock, held, blocking=False)
+        finally:
+            if True in held:
+                self.lock.release()
 
     def __enter__(self) -> None:
         self.lock.acquire()

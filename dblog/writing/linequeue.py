@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Final
 
 from dblog.batch import Batch, BatchKey
+from dblog.locks import acquire
 from dblog.writing.row import TIMESTAMP_WIDTH
 from dblog.writing.speedups import load
 
@@ -97,11 +98,10 @@ class LineQueue:
         """Count bytes that were appended; False where another thread is at it and `wait` is False."""
         held: list[bool] = []
         try:
-            # In one call to C: where a signal handler raises, the lock is either noted here or not taken.
-            held.extend(map(self._lock.acquire, (wait,)))
-            if held[0]:
-                self._resize(size)
-            return held[0]
+            if not acquire(self._lock, held, blocking=wait):
+                return False
+            self._resize(size)
+            return True
         finally:
             if True in held:
                 self._lock.release()
@@ -123,10 +123,12 @@ class LineQueue:
 
     def answers(self, timeout: float) -> bool:
         """False where a thread is stuck in the queue, as in a journal on a disk that does not answer."""
-        if not self._lock.acquire(timeout=timeout):
-            return False
-        self._lock.release()
-        return True
+        held: list[bool] = []
+        try:
+            return acquire(self._lock, held, timeout=timeout)
+        finally:
+            if True in held:
+                self._lock.release()
 
     def closing_batch(self) -> Batch:
         """The batch without rows that tells the ledger that this writer ended cleanly."""

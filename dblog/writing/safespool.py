@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from dblog.batch import Batch, BatchKey, Rejected
+from dblog.locks import acquire
 from dblog.selflog import Announcer
 from dblog.sinks.adoption import Adopted
 from dblog.sinks.segments import Figures
@@ -48,12 +49,14 @@ class SafeSpool:
         Raises:
             OSError: It cannot be had.
         """
-        if not self._lock.acquire(timeout=_PATIENCE):
-            raise TimeoutError(errno.ETIMEDOUT, "the spool's disk does not answer")
+        held: list[bool] = []
         try:
+            if not acquire(self._lock, held, timeout=_PATIENCE):
+                raise TimeoutError(errno.ETIMEDOUT, "the spool's disk does not answer")
             self._spool.open()
         finally:
-            self._lock.release()
+            if True in held:
+                self._lock.release()
 
     def append(self, batch: Batch) -> bool:
         """Store a batch, of a spool that was closed, too; False where the spool cannot take it."""
@@ -161,17 +164,19 @@ class SafeSpool:
 
         Who has waited in vain is followed by nobody who waits, until the thread that is stuck comes back.
         """
-        self._stuck = not self._lock.acquire(timeout=0.0 if self._stuck else _PATIENCE)
-        if self._stuck:
-            self._complain(failing, "its disk does not answer")
-            return False
+        held: list[bool] = []
         try:
+            self._stuck = not acquire(self._lock, held, timeout=0.0 if self._stuck else _PATIENCE)
+            if self._stuck:
+                self._complain(failing, "its disk does not answer")
+                return False
             action()
         except OSError as error:
             self._complain(failing, error.strerror or str(error))
             return False
         finally:
-            self._lock.release()
+            if True in held:
+                self._lock.release()
         return True
 
     def _complain(self, failing: str, reason: str) -> None:

@@ -10,6 +10,7 @@ import time
 from typing import Final
 
 from dblog.batch import Batch
+from dblog.locks import acquire
 from dblog.selflog import Announcer
 from dblog.writing.delivery import Delivery, seconds_left
 from dblog.writing.linequeue import LineQueue
@@ -72,9 +73,10 @@ class Worker:
         """Deliver what is in the queue now; True where nothing of it waits any more within `timeout` seconds."""
         timeout = min(max(0.0, timeout), _FOREVER)
         deadline = time.monotonic() + timeout
-        if not self._owner.acquire(timeout=timeout):
-            return False
+        held: list[bool] = []
         try:
+            if not acquire(self._owner, held, timeout=timeout):
+                return False
             target = self._queue.taken + len(self._queue)
             self._flushing = max(self._flushing, target)
             self.wake()
@@ -84,7 +86,8 @@ class Worker:
                 self._progress.wait(seconds_left(deadline))
             return self._is_settled(target)
         finally:
-            self._owner.release()
+            if True in held:
+                self._owner.release()
 
     def close(self, timeout: float) -> None:
         """Deliver everything, or what is left to the spool or stderr when `timeout` seconds are over.
@@ -116,8 +119,9 @@ class Worker:
         Args:
             patience: Seconds that a worker which gives up one batch after another may take for each.
         """
-        free = self._await_owner(patience)
+        held: list[bool] = []
         try:
+            free = self._await_owner(held, patience)
             self.stepper.end()
             stored = self._delivery.disown()
             if free:
@@ -133,22 +137,26 @@ class Worker:
                 self._upkeep.finish()
                 self._delivery.close_spool()
         finally:
-            if free:
+            if True in held:
                 self._owner.release()
 
     def relieve(self) -> None:
         """Make room in a full queue, in the thread of whoever finds it full while the worker is busy or stuck."""
-        if self._relieving or not self._owner.acquire(blocking=False):
+        if self._relieving:  # a signal handler that logs meanwhile owns the lock, too
             return
-        self._relieving = True  # a signal handler that logs meanwhile owns the lock, too
+        held: list[bool] = []
         try:
+            if not acquire(self._owner, held, blocking=False):
+                return
+            self._relieving = True
             batch = self._queue.take(self._delivery.pacing.batch_size, RELIEF_BYTES)
             if batch is not None:
                 self._delivery.give_up(batch, seconds=0.0)  # the application's thread waits for no pipe
                 self._upkeep.restrict()
         finally:
-            self._relieving = False
-            self._owner.release()
+            if True in held:
+                self._relieving = False
+                self._owner.release()
 
     def step(self, now: float) -> float | None:
         """Do what is due and return the seconds until there is more to do; None where only a record changes that."""
@@ -172,10 +180,10 @@ class Worker:
         """The batch that is being delivered."""
         return self._pending
 
-    def _await_owner(self, patience: float) -> bool:
+    def _await_owner(self, held: list[bool], patience: float) -> bool:
         """Have the lock of whoever gives up batches; False where that makes no progress within `patience` seconds."""
         taken = self._queue.taken
-        while not self._owner.acquire(timeout=patience):
+        while not acquire(self._owner, held, timeout=patience):
             before, taken = taken, self._queue.taken
             if taken == before:
                 return False

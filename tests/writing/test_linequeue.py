@@ -1,16 +1,13 @@
 """The queue: bounded in bytes, cut into batches, nothing lost and nothing twice."""
 
 import logging
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import count
-from types import FrameType
 
 import pytest
+from eventually import eventually
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -157,41 +154,6 @@ def test_reports_need_not_wait_for_each_other() -> None:
     assert queue.size == 7
 
 
-class Interruption(BaseException):
-    """What a signal handler raises, as that of Ctrl-C does."""
-
-
-def interrupted(work: Callable[[], object], moment: int) -> bool:
-    """Do something, and raise when that many calls to functions in C are over; False where there are fewer."""
-    over = count()
-
-    def raise_then(frame: FrameType, event: str, _: object) -> None:
-        if event == "c_return" and frame.f_code is not interrupted.__code__ and next(over) == moment:
-            raise Interruption
-
-    sys.setprofile(raise_then)
-    try:
-        work()
-    except Interruption:
-        return True
-    finally:
-        sys.setprofile(None)
-    return False
-
-
-@pytest.mark.parametrize("wait", [True, False])
-def test_a_report_that_is_interrupted_keeps_nobody_waiting(wait: bool) -> None:
-    """At whatever moment a signal handler raises in a report, other threads can report after it."""
-    for moment in count():
-        queue = LineQueue(1000)
-        was_interrupted = interrupted(lambda queue=queue: queue.publish(7, wait=wait), moment)  # type: ignore[misc]
-        with ThreadPoolExecutor(1) as other:
-            assert other.submit(queue.publish, 1, wait=False).result(30)
-        if not was_interrupted:
-            break
-    assert moment > 1
-
-
 def test_a_call_does_not_wait_for_other_threads(make_handler: Callable[..., DatabaseLogHandler]) -> None:
     """What a thread cannot report at once, because another one is at the queue, it reports with a later record."""
     handler = make_handler("host=127.0.0.1 port=1", flush_interval=600)
@@ -202,9 +164,12 @@ def test_a_call_does_not_wait_for_other_threads(make_handler: Callable[..., Data
         for _ in range(30):
             logger.info("x" * 1000)  # nearly twice as much as is reported at a time
     assert (queue.size, len(queue)) == (0, 30)
-    for _ in range(100):
-        if not queue.size:  # the worker itself may be at the queue for a moment
-            logger.info("one more")
+
+    def reported() -> bool:
+        logger.info("one more")
+        return queue.size > 0
+
+    eventually(reported, "a report")  # the worker itself may be at the queue for a moment
     assert queue.size == sum(len(each) + LINE_OVERHEAD for each in queue._lines)
 
 
