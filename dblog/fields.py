@@ -116,9 +116,14 @@ IndexProfile = Literal["minimal", "standard", "full"]
 
 
 class Section(BaseModel):
-    """What all sections share: frozen, no unknown keys, defaults validated like everything else."""
+    """What all sections share: frozen, no unknown keys, defaults validated like everything else.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, populate_by_name=True)
+    A section is built when it is first used, because a program needs but a few of them: see `validation.validated`.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, populate_by_name=True, defer_build=True
+    )
 
     @field_validator("*", mode="before")
     @classmethod

@@ -29,6 +29,7 @@ from dblog.fields import (
 )
 from dblog.files.settings import FileLogSettings
 from dblog.periods import PartitionBy
+from dblog.validation import validated
 
 
 class TableSettings(Section):
@@ -164,6 +165,5 @@ class Settings(Section):
         """What the database handler takes of these settings."""
         chosen = self.logging.database.model_dump(exclude=set(KeepingSettings.model_fields))
         tables = self.database.model_dump(include=set(TableSettings.model_fields))
-        return HandlerSettings(
-            dsn=SecretStr(self.database.conninfo()), service=self.logging.service, **chosen, **tables
-        )
+        own = {"dsn": SecretStr(self.database.conninfo()), "service": self.logging.service}
+        return validated(HandlerSettings, {**own, **chosen, **tables})

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,7 @@ _NOT_A_SECTION: Final = ("model_type", "model_attributes_type", "dict_type")
 _SECRETS: Final = ("dsn", "password", "webhook_url")
 
 _Section = TypeVar("_Section", bound=Section)
+_building = threading.RLock()  # pydantic promises nothing where several threads use a section for the first time
 
 
 def validated(model: type[_Section], given: Mapping[str, object]) -> _Section:
@@ -26,6 +28,8 @@ def validated(model: type[_Section], given: Mapping[str, object]) -> _Section:
     Raises:
         ConfigurationError: Something is wrong or unknown; all mistakes are named.
     """
+    with _building:
+        model.model_rebuild()  # nothing where it is built already
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, model_val
 
 from dblog import defaults
 from dblog.fields import Fsync, Level, Seconds, Section, Text, TextFormat
+from dblog.validation import validated
 
 Naming = Literal["index", "timestamp", "date"]
 Compression = Literal["none", "gzip", "zstd"]
@@ -203,7 +204,7 @@ class FileLogSettings(RotationSettings):
     def file_settings(self) -> FileSettings:
         """What the handler takes of this section."""
         own = set(FileLogSettings.model_fields) - set(FileSettings.model_fields)
-        return FileSettings(filename=str(self.path), **self.model_dump(exclude=own))
+        return validated(FileSettings, {"filename": str(self.path), **self.model_dump(exclude=own)})
 
 
 class StreamSettings(RotationSettings):
@@ -221,4 +222,4 @@ class StreamSettings(RotationSettings):
     def file_settings(self, path: Path) -> FileSettings:
         """What the writer of one stream takes."""
         own = set(StreamSettings.model_fields) - set(FileSettings.model_fields)
-        return FileSettings(filename=str(path), **self.model_dump(exclude=own))
+        return validated(FileSettings, {"filename": str(path), **self.model_dump(exclude=own)})
