@@ -1,19 +1,27 @@
 """The cost of one logging call in the application's thread."""
 
+import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Iterator
+from typing import Literal
 
-import psycopg
-
-from benchmarks import rivals
-from benchmarks.kinds import CALLS, KINDS
+from benchmarks import end_to_end, rivals
+from benchmarks.kinds import CALLS, KINDS, Call
 from benchmarks.measure import Figures, Table, percentile
 from benchmarks.run import Run
+from dblog import DatabaseLogHandler
 
 NS = 1e-3  # from nanoseconds to microseconds
+ENOUGH = 5_000
+"""Calls without which a p99.9 is chance."""
+LONG, FEW = 1.5, 16
+"""Seconds in which dblog surely delivers, and how many threads may log beside its own then: each of them may keep the
+interpreter for 5 ms whenever it is its turn, so that beside 100 a first batch is on its way for some seconds."""
 CONTENDERS = (
-    rivals.NO_OP,
+    *rivals.BASES,
     *rivals.OURS,
     rivals.EXECUTEMANY,
     rivals.FILE,
@@ -21,26 +29,24 @@ CONTENDERS = (
     rivals.LOGURU,
     rivals.INSERT,
 )
+DELIVERED = "Delivered: what dblog had in the table by then."
 QUICK = {1: ("plain", "extra"), 100: ("extra",)}
 """The kinds of call in a quick run, by the number of threads."""
 
-Call = Callable[[int], None]
+Place = Literal["stored", "spooled"]
 
 
 def tables(run: Run) -> Iterator[Table]:
     """One table for each kind of call and number of threads; in a quick run two kinds, of 100 threads one."""
-    for threads, calls in ((1, run.calls), (100, 10 * run.calls)):  # enough for what is rare in each thread to be rare
-        for kind in QUICK[threads] if run.quick else CALLS:
+    for threads, few in QUICK.items():
+        for kind in few if run.quick else CALLS:
             yield Table(
                 title(kind, threads),
-                {
-                    rival.name: run.apart(rival, measure, run.dsn, kind, threads, calls, run.slow)
-                    for rival in CONTENDERS
-                },
+                {rival.name: run.apart(rival, measure, run.dsn, kind, threads, run.seconds) for rival in CONTENDERS},
                 to=rivals.NO_OP.name,
                 compare=("p50_us", "p99_us"),
                 plot=("p50_us", "p99_us"),
-                note=f"{calls:,} calls, at most {run.slow:g} seconds, {KINDS[kind]}, as fast as they can be made.",
+                note=f"{run.seconds:g} seconds of calls, as fast as they can be made, {KINDS[kind]}. {DELIVERED}",
             )
 
 
@@ -49,48 +55,96 @@ def title(kind: str, threads: int) -> str:
     return f"Cost of a call, {kind}, {threads} thread{'s'[: threads > 1]}"
 
 
-def measure(rival: str, dsn: str, kind: str, threads: int, calls: int, seconds: float) -> Figures:
-    """The cost of calls of that kind, spread over threads, with a fresh handler and an empty table."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("TRUNCATE dblog_logs, dblog_batches")
+def measure(rival: str, dsn: str, kind: str, threads: int, seconds: float) -> Figures:
+    """The cost of calls of that kind from so many threads, with a fresh handler and an empty table."""
+    end_to_end.empty(dsn)
     with rivals.RIVALS[rival].open(dsn) as logging_calls:
-        return time_calls(getattr(logging_calls, kind), threads, calls, seconds)
+        return time_calls(getattr(logging_calls, kind), threads, seconds)
 
 
-def time_calls(call: Call, threads: int, calls: int, seconds: float = 60.0) -> Figures:
-    """The cost of `calls` calls, spread over threads that log as fast as they can, for at most so many seconds."""
-    durations: list[list[int]] = [[] for _ in range(threads)]
-    start = threading.Barrier(threads)
-    workers = [
-        threading.Thread(target=_work, args=(call, calls // threads, seconds, start, mine)) for mine in durations
-    ]
+def time_calls(call: Call, threads: int, seconds: float, place: Place = "stored") -> Figures:
+    """How many calls the threads made in that time, and what one costs, after a first one that is not counted.
+
+    Args:
+        call: What is called, with a number.
+        threads: They begin and stop together.
+        seconds: How long they log, each as fast as it can.
+        place: Where dblog's records must go meanwhile.
+
+    Raises:
+        RuntimeError: dblog has not delivered the first one, or nothing meanwhile, though there was time for that.
+    """
+    call(0)
+    for handler in logging.getLogger(rivals.LOGGER).handlers:
+        handler.flush()  # dblog is connected now, or knows that it cannot be
+    if not (before := _delivered(place)):
+        raise RuntimeError(f"the first record is not {place}")
+    durations = make_calls(call, threads, seconds)
+    delivered = _delivered(place) - before
+    if delivered == 0 and seconds >= LONG and threads <= FEW:
+        raise RuntimeError(f"dblog has {place} nothing while calls were timed")
+    ordered = sorted(duration for mine in durations for duration in mine)
+    clock = _cost_of_the_clock()
+    figures = {
+        f"{name}_us": max(percentile(ordered, share) - clock, 0) * NS
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
+    }
+    if len(ordered) < ENOUGH:
+        figures["p999_us"] = math.nan
+    return {**figures, "calls": len(ordered), "delivered": delivered}
+
+
+def _delivered(place: Place) -> float:
+    """How many records dblog's handler has brought there; `math.nan` where another one logs."""
+    for handler in logging.getLogger(rivals.LOGGER).handlers:
+        if isinstance(handler, DatabaseLogHandler):
+            stats = handler.stats()
+            return sum((stats.stored if place == "stored" else stats.spooled).values())
+    return math.nan
+
+
+class Window:
+    """The time in which calls are made: it begins once all threads are there."""
+
+    def __init__(self, threads: int, seconds: float) -> None:
+        self._start = threading.Barrier(threads, self._begin)
+        self._seconds = seconds
+        self.end = 0
+
+    def wait(self) -> int:
+        """Wait for the others; returns when to stop, in nanoseconds of `time.perf_counter_ns`."""
+        self._start.wait()
+        return self.end
+
+    def _begin(self) -> None:
+        self.end = time.perf_counter_ns() + round(self._seconds * 1e9)
+
+
+def make_calls(call: Call, threads: int, seconds: float) -> list["array[int]"]:
+    """The nanoseconds of each call, by thread."""
+    window = Window(threads, seconds)
+    durations = [array("Q") for _ in range(threads)]
+    workers = [threading.Thread(target=_work, args=(call, window, mine)) for mine in durations]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    ordered = sorted(duration for mine in durations for duration in mine)
-    clock = _cost_of_the_clock()
-    return {
-        f"{name}_us": max(percentile(ordered, share) - clock, 0) * NS
-        for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
-    }
+    return durations
 
 
-def _work(call: Call, calls: int, seconds: float, start: threading.Barrier, durations: list[int]) -> None:
+def _work(call: Call, window: Window, durations: "array[int]") -> None:
     clock = time.perf_counter_ns
-    start.wait()
-    deadline = clock() + seconds * 1e9
-    for number in range(calls):
+    end = window.wait()
+    number = after = 0
+    while after < end:
         before = clock()
         call(number)
         after = clock()
         durations.append(after - before)
-        if after > deadline:
-            break
+        number += 1
 
 
-def _cost_of_the_clock(rounds: int = 1001) -> float:
+def _cost_of_the_clock() -> float:
     """Nanoseconds that are measured when nothing is called."""
-    durations: list[int] = []
-    _work(lambda number: None, rounds, 1.0, threading.Barrier(1), durations)
+    (durations,) = make_calls(lambda number: None, 1, 0.002)
     return percentile(sorted(durations), 0.5)

@@ -59,7 +59,7 @@ def tables(run: Run) -> Iterator[Table]:
         {"dblog prune": lambda: _prune(run.dsn, rows), "DELETE and VACUUM": lambda: _delete(run.dsn, rows)},
         to="dblog prune",
         compare=("gone_s",),
-        note="Filling the partition is not measured; neither is VACUUM, which `gone_s` of DELETE is without.",
+        note="Filling the partition is not measured; neither is the VACUUM that DELETE needs then.",
         rounds=1,
     )
     held = 0.2 if run.tiny else 1 if run.quick else 5
@@ -72,7 +72,7 @@ def tables(run: Run) -> Iterator[Table]:
         "Inserts while partitions are made and dropped",
         {name: partial(_write_meanwhile, run.dsn, keeper, held) for name, keeper in keepers.items()},
         note=f"{WRITERS} sessions copy without a pause, another one holds a transaction that has read the table for "
-        f"{held} s; meanwhile a partition is made and one is dropped. `waited_ms` is the longest time that a writer "
+        f"{held} s; meanwhile a partition is made and one is dropped. Waited: the longest time that a writer "
         "was seen waiting for the session that does it.",
         rounds=1,
     )

@@ -1,9 +1,11 @@
 """The calls that are measured: the same event, told in the usual ways through `logging` and through loguru."""
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from benchmarks import corpus
+from benchmarks.raising import DEPTHS, DIFFERENT, different_errors
 
 if TYPE_CHECKING:
     from loguru import Logger
@@ -13,11 +15,13 @@ KINDS = {
     "arguments": 'with arguments: `info("order %d of %s was paid", number, customer)`',
     "extra": "with arguments and `extra` of two values",
     "exception": "with an exception, five frames deep, the same each time: `error(..., exc_info=error)`",
+    "exceptions": f"with {DIFFERENT} exceptions in turn, {min(DEPTHS)} to {max(DEPTHS)} frames deep, no frame in two",
     "line": "real log lines as messages",
 }
+CALLS = ("plain", "arguments", "extra", "exception", "exceptions")
 
 
-CALLS = ("plain", "arguments", "extra", "exception")
+Call = Callable[[int], None]
 
 
 class Calls(Protocol):
@@ -27,6 +31,7 @@ class Calls(Protocol):
     def arguments(self, number: int) -> None: ...
     def extra(self, number: int) -> None: ...
     def exception(self, number: int) -> None: ...
+    def exceptions(self, number: int) -> None: ...
     def line(self, number: int) -> None: ...
 
 
@@ -50,6 +55,7 @@ class Standard:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._error = _error()
+        self._errors = different_errors()
         self._lines = corpus.lines()
 
     def plain(self, number: int) -> None:
@@ -66,6 +72,9 @@ class Standard:
     def exception(self, number: int) -> None:
         self._logger.error("order %d was not paid", number, exc_info=self._error)
 
+    def exceptions(self, number: int) -> None:
+        self._logger.error("order %d was not paid", number, exc_info=self._errors[number % DIFFERENT])
+
     def line(self, number: int) -> None:
         self._logger.info(self._lines[number % len(self._lines)])
 
@@ -76,6 +85,7 @@ class Loguru:
     def __init__(self, logger: "Logger") -> None:
         self._logger = logger
         self._error = _error()
+        self._errors = different_errors()
         self._lines = corpus.lines()
 
     def plain(self, number: int) -> None:
@@ -89,6 +99,9 @@ class Loguru:
 
     def exception(self, number: int) -> None:
         self._logger.opt(exception=self._error).error("order {} was not paid", number)
+
+    def exceptions(self, number: int) -> None:
+        self._logger.opt(exception=self._errors[number % DIFFERENT]).error("order {} was not paid", number)
 
     def line(self, number: int) -> None:
         self._logger.info(self._lines[number % len(self._lines)])

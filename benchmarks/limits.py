@@ -18,6 +18,7 @@ class Limit:
         to: The contender whose figure it is divided by; empty: the figure itself counts.
         at_most: The largest value that is well; None: any.
         at_least: The smallest value that is well; None: any.
+        aim: True for what would be fine to reach, False for what has to be.
     """
 
     table: str
@@ -26,6 +27,7 @@ class Limit:
     to: str = ""
     at_most: float | None = None
     at_least: float | None = None
+    aim: bool = False
 
     def value(self, tables: Mapping[str, Measured]) -> float | None:
         """What was measured; None where the table or the contender was not."""
@@ -56,11 +58,11 @@ class Limit:
 def verdicts(limits: list[Limit], tables: list[Measured]) -> str:
     """A table of what was asked and what was measured, as Markdown; what was not measured is left out."""
     measured = {table.title: table for table in tables}
-    lines = ["| | limit | measured | |", "| --- | --- | --- | --- |"]
+    lines = ["| figure | kind | limit | measured | verdict |", "| --- | --- | --- | --- | --- |"]
     for limit in limits:
         value = limit.value(measured)
         if value is not None:
-            lines.append(
-                f"| {limit} | {limit.bounds} | {number(value)} | {'met' if limit.is_kept_by(value) else '**missed**'} |"
-            )
+            kind, failed = ("aim", "not yet") if limit.aim else ("target", "**missed**")
+            verdict = "met" if limit.is_kept_by(value) else failed
+            lines.append(f"| {limit} | {kind} | {limit.bounds} | {number(value)} | {verdict} |")
     return "\n".join(lines) if len(lines) > 2 else ""

@@ -3,11 +3,15 @@
 import os
 import platform
 import time
+from importlib.metadata import version
 from pathlib import Path
+
+from dblog.binaries import find_binaries, version_of
+from dblog.writing.speedups import load
 
 
 def machine() -> dict[str, str]:
-    """The machine and the interpreter, as they may be printed."""
+    """The machine, and the versions of what was measured on it, as they may be printed."""
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": _found(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine(),
@@ -15,8 +19,16 @@ def machine() -> dict[str, str]:
         "memory": _memory(),
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "PostgreSQL": _postgresql(),
+        **{name: version(name) for name in ("dblog", "psycopg", "SQLAlchemy")},
+        "dblog-speedups": version("dblog-speedups") if load() else "none",
         "load": " ".join(f"{each:.1f}" for each in os.getloadavg()),
     }
+
+
+def _postgresql() -> str:
+    """The version of the server that a run starts."""
+    return ".".join(str(part) for part in version_of(next(iter(find_binaries()))))
 
 
 def _memory() -> str:

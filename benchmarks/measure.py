@@ -62,7 +62,13 @@ class Measured:
         return list(next(iter(self.figures.values()))[0])
 
     def with_rounds_of(self, other: "Measured") -> "Measured":
-        """The same table with the rounds of another run of it, too."""
+        """The same table with the rounds of another run of it, too.
+
+        Raises:
+            ValueError: The other run had other contenders or figures.
+        """
+        if other.figures.keys() != self.figures.keys() or other.headings != self.headings:
+            raise ValueError(f"{self.title!r} has other contenders or figures than before")
         return replace(self, figures={name: rounds + other.figures[name] for name, rounds in self.figures.items()})
 
     def values(self, contender: str, figure: str) -> list[float]:
@@ -70,8 +76,9 @@ class Measured:
         return [each[figure] for each in self.figures[contender]]
 
     def median(self, contender: str, figure: str) -> float:
-        """The median over the rounds."""
-        return statistics.median(self.values(contender, figure))
+        """The median over the rounds in which there was a value; `math.nan` where there was none."""
+        known = [value for value in self.values(contender, figure) if not math.isnan(value)]
+        return statistics.median(known) if known else math.nan
 
     def ratio(self, contender: str, other: str, figure: str) -> float:
         """How many times the other's figure: the median over the rounds, in each of which both were measured."""

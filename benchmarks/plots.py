@@ -1,5 +1,6 @@
 """Plots for the docs: SVG without a background, in colours that can be told apart on white and on black."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from benchmarks.report import heading
 
 GREY = "#808080"
 COLORS = ("#2f81f7", "#d9822b", "#3fa35b", "#a371f7", "#cf4f6a", "#7f8c1f")
+WIDE = 50
+"""How many times the smallest bar the largest one is at most on an even scale."""
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": GREY,
     "axes.labelcolor": GREY,
@@ -58,15 +61,24 @@ def _bars(table: Measured) -> None:
         medians = [table.median(name, figure) for name in names]
         low = [middle - min(table.values(name, figure)) for name, middle in zip(names, medians, strict=True)]
         high = [max(table.values(name, figure)) - middle for name, middle in zip(names, medians, strict=True)]
-        colors = [COLORS[0] if name.startswith("dblog") else GREY for name in names]
-        axes.barh(names, medians, xerr=(low, high), color=colors, ecolor=COLORS[1], height=0.65)
+        colors = [COLORS[0] if "dblog" in name else GREY for name in names]
+        labels = [name.replace("`", "") for name in names]
+        axes.barh(labels, medians, xerr=(low, high), color=colors, ecolor=COLORS[1], height=0.65)
         axes.set_title(heading(figure))
-        axes.set_xlim(left=0)
-        if max(medians) > 20 * sorted(medians)[len(medians) // 2]:
-            axes.set_xscale("log")
+        _scale(axes, [middle for middle in medians if not math.isnan(middle)])
         axes.grid(visible=True, axis="x", color=GREY, alpha=0.25)
         axes.set_axisbelow(True)
     panels[0][0].invert_yaxis()
+
+
+def _scale(axes: Axes, medians: list[float]) -> None:
+    """From zero, but where the smallest bar could not be seen beside the largest one, by powers of ten."""
+    smallest, largest = min(medians, default=0), max(medians, default=0)
+    if 0 < WIDE * smallest < largest:
+        axes.set_xscale("log")
+        axes.set_xlim(left=10 ** math.floor(math.log10(smallest / 2)))
+    else:
+        axes.set_xlim(left=0)
 
 
 def _lines(table: Measured) -> None:

@@ -63,7 +63,7 @@ def tables(run: Run) -> Iterator[Table]:
             compare=("buffers",),
             plot=("again_ms",),
             axis="million rows",
-            note=f"{note} first_ms: by a fresh connection, as a command has it; again_ms: by one that asks again.",
+            note=f"{note} First: by a fresh connection, as a command has it; again: by one that asks again.",
         )
 
     yield table(NEWEST, lambda known: _newest("", known.month), "`dblog query --since 30d`.")

@@ -19,6 +19,8 @@ UNITS = {
     "_us": "µs",
 }
 """The unit that each ending of a figure's name stands for; the first one that fits counts."""
+PASSING = ("date", "load")
+"""What may differ between runs on the same machine."""
 
 
 def heading(figure: str) -> str:
@@ -36,16 +38,40 @@ def as_json(machine: dict[str, str], tables: list[Measured]) -> str:
 
 
 def read(paths: list[Path]) -> tuple[dict[str, str], list[Measured]]:
-    """What `as_json` has written, in one piece or in several: those of the same table add their rounds to it."""
+    """What `as_json` has written, in one piece or in several: those of the same table add their rounds to it.
+
+    Raises:
+        ValueError: A file is not there, is not of `as_json`, or was measured on another machine, with other versions
+            or with other contenders than those before it.
+    """
     machine: dict[str, str] = {}
     tables: dict[str, Measured] = {}
     for path in paths:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        machine = found["machine"]
-        for table in (Measured(**each) for each in found["tables"]):
+        found, measured = _parsed(path)
+        if other := [key for key in machine.keys() | found.keys() if _differ(key, machine or found, found)]:
+            raise ValueError(f"{path}: measured with another {', '.join(sorted(other))} than the files before")
+        machine = found
+        for table in measured:
             known = tables.get(table.title)
-            tables[table.title] = known.with_rounds_of(table) if known else table
+            try:
+                tables[table.title] = known.with_rounds_of(table) if known else table
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
     return machine, list(tables.values())
+
+
+def _parsed(path: Path) -> tuple[dict[str, str], list[Measured]]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return dict(found["machine"]), [Measured(**each) for each in found["tables"]]
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"{path}: no figures that --json wrote") from None
+
+
+def _differ(key: str, one: dict[str, str], other: dict[str, str]) -> bool:
+    return key not in PASSING and one.get(key) != other.get(key)
 
 
 def as_markdown(machine: dict[str, str], tables: list[Measured], plots: dict[str, str]) -> str:
@@ -58,6 +84,8 @@ def number(value: float) -> str:
     """A value with as many digits as mean something."""
     if math.isnan(value):
         return "-"
+    if 0 < abs(value) < 0.1:
+        return f"{value:.{1 - math.floor(math.log10(abs(value)))}f}"
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
@@ -68,7 +96,7 @@ def _section(table: Measured, plot: str | None) -> str:
     ratios = [f"{heading(figure).partition(',')[0]}, times {table.to}'s" for figure in table.compare]
     lines = [
         f"\n### {table.title}\n",
-        "| | " + " | ".join(columns + ratios) + " |",
+        f"| {table.axis or 'contender'} | " + " | ".join(columns + ratios) + " |",
         "| --- " * (1 + len(columns) + len(ratios)) + "|",
     ]
     for name in table.figures:
@@ -81,7 +109,7 @@ def _section(table: Measured, plot: str | None) -> str:
 
 
 def _cell(values: list[float]) -> str:
-    median = number(statistics.median(values))
-    if len(values) == 1 or math.isnan(values[0]):
-        return median
-    return f"{median} ({number(min(values))} to {number(max(values))})"
+    known = [value for value in values if not math.isnan(value)]
+    if len(known) <= 1:
+        return number(known[0] if known else math.nan)
+    return f"{number(statistics.median(known))} ({number(min(known))} to {number(max(known))})"

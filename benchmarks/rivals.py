@@ -4,17 +4,20 @@ import logging
 import logging.handlers
 import queue
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.inserting import ExecutemanyHandler, InsertHandler, SqlAlchemyHandler
 from benchmarks.kinds import Calls, Loguru, Standard
 from dblog import DatabaseLogHandler
+from dblog.writing.speedups import load
 
+LOGGER = "shop.web"
+"""The logger that the contenders log through; loguru has but one."""
 FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 QUEUE_BYTES = 1024**3
 """A queue as large as the rivals', which have no bound at all."""
@@ -41,7 +44,7 @@ class Rival:
 @contextmanager
 def logger_with(handler: logging.Handler) -> Iterator[logging.Logger]:
     """A logger that has this handler and no other."""
-    logger = logging.getLogger("shop.web")
+    logger = logging.getLogger(LOGGER)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
     logger.addHandler(handler)
@@ -77,15 +80,37 @@ def dblog_handler(dsn: str) -> Iterator[Calls]:
 
 
 @contextmanager
-def with_compiled_records(dsn: str) -> Iterator[Calls]:
-    """dblog with its defaults, in a program whose records are made by `dblog_speedups`, too."""
-    before = logging.getLogRecordFactory()
-    logging.setLogRecordFactory(import_module("dblog_speedups").make_record)
-    try:
-        with dblog_handler(dsn) as calls:
-            yield calls
-    finally:
-        logging.setLogRecordFactory(before)
+def all_defaults(dsn: str) -> Iterator[Calls]:
+    """dblog with the bound of its queue, too; what it diverts to the spool is in the table at the end as well."""
+    with tempfile.TemporaryDirectory() as folder:
+        handler = DatabaseLogHandler(dsn, spool_dir=folder)
+        try:
+            with logger_with(handler) as logger:
+                yield Standard(logger)
+            handler.flush(DRAIN)
+            end = time.monotonic() + DRAIN
+            while sum(handler.stats().spooled.values()) and time.monotonic() < end:
+                time.sleep(0.01)
+        finally:
+            handler.close()
+
+
+def with_compiled_records(
+    opened: Callable[[str], AbstractContextManager[Calls]],
+) -> Callable[[str], AbstractContextManager[Calls]]:
+    """The same in a program whose records are made by `dblog_speedups`, too."""
+
+    @contextmanager
+    def compiled(dsn: str) -> Iterator[Calls]:
+        before = logging.getLogRecordFactory()
+        logging.setLogRecordFactory(import_module("dblog_speedups").make_record)
+        try:
+            with opened(dsn) as calls:
+                yield calls
+        finally:
+            logging.setLogRecordFactory(before)
+
+    return compiled
 
 
 @contextmanager
@@ -161,6 +186,7 @@ def loguru_file(_dsn: str) -> Iterator[Calls]:
             retention=BACKUPS,
             enqueue=True,
             diagnose=False,
+            backtrace=False,  # the frames of the exception and no more, as everybody else
         )
         try:
             yield Loguru(logger)
@@ -173,11 +199,14 @@ def _formatted(handler: logging.Handler) -> logging.Handler:
     return handler
 
 
+PURE, COMPILED = {"DBLOG_SPEEDUPS": "0"}, {"DBLOG_SPEEDUPS": "1"}
 NO_OP = Rival("no-op handler", no_op)
-DBLOG = Rival("dblog", dblog_handler, {"DBLOG_SPEEDUPS": "0"})
-DBLOG_FAST = Rival("dblog with speedups", dblog_handler, {"DBLOG_SPEEDUPS": "1"})
-DBLOG_FASTEST = Rival("dblog with speedups, compiled records", with_compiled_records, {"DBLOG_SPEEDUPS": "1"})
-DBLOG_JOURNAL = Rival("dblog, durability: journal", journaling)
+NO_OP_FAST = Rival("no-op handler, compiled records", with_compiled_records(no_op))
+DBLOG = Rival("dblog", dblog_handler, PURE)
+DBLOG_FAST = Rival("dblog with speedups", dblog_handler, COMPILED)
+DBLOG_FASTEST = Rival("dblog with speedups, compiled records", with_compiled_records(dblog_handler), COMPILED)
+DBLOG_DEFAULTS = Rival("dblog, all defaults", all_defaults, PURE)
+DBLOG_JOURNAL = Rival("dblog, durability: journal", journaling, PURE)
 EXECUTEMANY = Rival("QueueHandler, executemany 1,000", lambda dsn: queued(ExecutemanyHandler(dsn)))
 SQLALCHEMY = Rival("QueueHandler, SQLAlchemy insert 1,000", lambda dsn: queued(SqlAlchemyHandler(dsn)))
 INSERT = Rival("INSERT and commit per record", lambda dsn: direct(InsertHandler(dsn)))
@@ -185,9 +214,16 @@ FILE = Rival("FileHandler", file)
 ROTATING_FILE = Rival("RotatingFileHandler", rotating_file)
 LOGURU = Rival("loguru, enqueue=True", loguru_file)
 
-OURS = (DBLOG, DBLOG_FAST, DBLOG_FASTEST) if find_spec("dblog_speedups") else (DBLOG,)
-"""dblog in pure Python, and with its accelerator where that is installed."""
+SPEEDUPS = load() is not None
+"""True where dblog's accelerator is installed, and of the version that is used."""
+OURS = (DBLOG, DBLOG_FAST, DBLOG_FASTEST) if SPEEDUPS else (DBLOG,)
+"""dblog in pure Python, and with its accelerator where there is one."""
+BASES = (NO_OP, NO_OP_FAST) if SPEEDUPS else (NO_OP,)
+"""What `logging` itself costs, and what it costs with compiled records."""
 RIVALS: dict[str, Rival] = {
     rival.name: rival
-    for rival in (NO_OP, *OURS, DBLOG_JOURNAL, EXECUTEMANY, SQLALCHEMY, INSERT, FILE, ROTATING_FILE, LOGURU)
+    for rival in (
+        *(*BASES, *OURS, DBLOG_DEFAULTS, DBLOG_JOURNAL),
+        *(EXECUTEMANY, SQLALCHEMY, INSERT, FILE, ROTATING_FILE, LOGURU),
+    )
 }

@@ -25,9 +25,10 @@ class Run:
     Args:
         quick: All in a minute or two: what takes longer leaves something out.
         rounds: How often contenders take turns.
-        calls: Logging calls whose cost is taken.
+        calls: Logging calls whose mean processor time is taken.
         records: Records that go into the table.
-        slow: Seconds after which a slow contender has done enough.
+        seconds: For how long each contender makes the calls that are timed one by one, and after how long one that
+            commits in the call has stored enough.
         rows: Millions of rows in tables that have grown.
         tiny: As little as shows that it works, in this process and on a server that does not wait for the disk.
     """
@@ -36,7 +37,7 @@ class Run:
     rounds: int = 5
     calls: int = 10_000
     records: int = 500_000
-    slow: float = 1.5
+    seconds: float = 1.5
     rows: tuple[float, ...] = (1,)
     tiny: bool = False
     _open: ExitStack = field(default_factory=ExitStack, init=False)
@@ -72,14 +73,18 @@ class Run:
     def apart(
         self, rival: Rival, function: Callable[Concatenate[str, P], Figures], *args: P.args, **kwargs: P.kwargs
     ) -> Contender:
-        """A contender that calls the function with the rival's name and these arguments, in a process of its own."""
+        """A contender that calls the function with the rival's name and these arguments, in the rival's process."""
+        return self.inside(rival, function, rival.name, *args, **kwargs)
+
+    def inside(self, rival: Rival, function: Callable[P, Figures], *args: P.args, **kwargs: P.kwargs) -> Contender:
+        """A contender that calls the function with these arguments, in the process that the rival has of its own."""
 
         def measure() -> Figures:
             if self.tiny:
-                return function(rival.name, *args, **kwargs)
+                return function(*args, **kwargs)
             if rival.name not in self._apart:
                 self._apart[rival.name] = self._open.enter_context(closing(Apart(rival.environment)))
-            return self._apart[rival.name].call(function, rival.name, *args, **kwargs)
+            return self._apart[rival.name].call(function, *args, **kwargs)
 
         return measure
 

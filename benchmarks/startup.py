@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 
-from benchmarks import end_to_end
+from benchmarks import end_to_end, rivals
 from benchmarks.measure import Figures, Table
 from benchmarks.run import Run
 from dblog import DatabaseLogHandler
@@ -50,7 +50,7 @@ def measure(arguments: Sequence[str]) -> Figures:
             [sys.executable, *arguments],
             stdout=subprocess.PIPE,
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**os.environ, **rivals.PURE, "PYTHONPATH": os.pathsep.join(sys.path)},
         ) as process:
             assert process.stdout is not None  # noqa: S101 - it is a pipe
             process.stdout.readline()

@@ -27,6 +27,11 @@ def _end_to_end(ours: str) -> Iterator[Limit]:
         yield Limit(table, ours, "records_per_s", rivals.SQLALCHEMY.name, at_least=3)
         yield Limit(table, ours, "records_per_s", rivals.INSERT.name, at_least=20)
         yield Limit(table, ours, "records_per_s", at_least=100_000)
+        yield Limit(table, ours, "records_per_s", end_to_end.LIMIT, at_least=0.75, aim=True)
+        yield Limit(table, ours, "records_per_s", rivals.EXECUTEMANY.name, at_least=4, aim=True)
+        yield Limit(table, ours, "records_per_s", rivals.SQLALCHEMY.name, at_least=5, aim=True)
+        yield Limit(table, ours, "records_per_s", rivals.INSERT.name, at_least=40, aim=True)
+        yield Limit(table, ours, "records_per_s", at_least=150_000, aim=True)
 
 
 def _reading() -> Iterator[Limit]:
@@ -35,8 +40,8 @@ def _reading() -> Iterator[Limit]:
             yield Limit(newest, size, "again_ms", at_most=20)
         for day in (reading.HISTOGRAM, reading.TEXT, reading.TRIGRAMS):
             yield Limit(day, size, "again_ms", at_most=1000)
-    for newest in (reading.NEWEST, reading.ERRORS):  # an index is a step higher or not, the more the less that matters
-        yield Limit(newest, SIZES[-1], "buffers", "1", at_most=2)
+        for newest in (reading.NEWEST, reading.ERRORS):  # an index may be a step higher
+            yield Limit(newest, size, "buffers", "1", at_most=2)
 
 
 TARGETS = [
@@ -48,5 +53,6 @@ TARGETS = [
     ),
     *(Limit(growth.GROWN, size, "rows_per_s", "0", at_least=0.9) for size in SIZES),
     *_reading(),
+    Limit(startup.TITLE, startup.IMPORT, "first_line_ms", at_most=50),
     Limit(startup.TITLE, startup.QUERY, "first_line_ms", at_most=400),
 ]

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+from array import array
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import outage
+from benchmarks import calls, outage
 from benchmarks.apart import Apart
 from benchmarks.command import BENCHMARKS
 from benchmarks.measure import Figures, Measured, Table, take_turns
@@ -27,7 +28,7 @@ QUICK = ("calls", "layers", "end-to-end", "startup")
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     """The least that can be measured, on a server of its own."""
-    with Run(tiny=True, quick=True, rounds=1, calls=200, records=200, slow=0.05, rows=(0.001,)) as tiny:
+    with Run(tiny=True, quick=True, rounds=1, calls=200, records=200, seconds=0.05, rows=(0.001,)) as tiny:
         yield tiny
 
 
@@ -47,14 +48,17 @@ def test_every_benchmark_runs(run: Run, name: str) -> None:
 
 def test_an_outage_is_one_before_calls_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """The calls of an outage are those of a handler that spools already, not those before it has noticed."""
+    known: list[int] = []
 
-    def spooled(*_: object) -> Figures:
+    def make_calls(*_: object) -> list["array[int]"]:
         (handler,) = logging.getLogger("shop.web").handlers
         assert isinstance(handler, DatabaseLogHandler)
-        return {"spooled": sum(handler.stats().spooled.values())}
+        known.append(sum(handler.stats().spooled.values()))
+        return [array("Q", [1000])]
 
-    monkeypatch.setattr(outage, "time_calls", spooled)
-    assert outage.measure_calls(outage.REFUSING, 1) == {"spooled": 1}
+    monkeypatch.setattr(calls, "make_calls", make_calls)
+    assert outage.measure_calls(outage.REFUSING, "spooled", 0.05)["calls"] == 1
+    assert known[0] == 1
 
 
 def table(**figures: list[float]) -> Measured:
@@ -88,7 +92,7 @@ def test_figures_are_kept_as_json_and_several_runs_add_up(tmp_path: Path) -> Non
 def test_a_table_shows_median_spread_and_ratio() -> None:
     """A row has the median with the smallest and the largest value, and how many times another one's that is."""
     shown = as_markdown({"cores": "2"}, [table(dblog=[1.0, 2.0, 9.0], slow=[4.0, 4.0, 4.0])], {"Cost": "cost.svg"})
-    assert "| | p50, µs | p50, times slow's |" in shown
+    assert "| contender | p50, µs | p50, times slow's |" in shown
     assert "| dblog | 2 (1 to 9) | 0.50 |" in shown
     assert "![Cost](cost.svg)" in shown
 
@@ -111,13 +115,8 @@ def test_headings_name_the_unit(figure: str, shown: str) -> None:
 
 def test_numbers_have_the_digits_that_mean_something() -> None:
     """Large numbers have no decimals, small ones have, and what was not measured is a dash."""
-    assert [number(each) for each in (123456.7, 12.34, 1.234, 0.012, math.nan)] == [
-        "123,457",
-        "12.3",
-        "1.23",
-        "0.01",
-        "-",
-    ]
+    values = (123456.7, 12.34, 1.234, 0.12, 0.0999, 0.00123, 0, math.nan)
+    assert [number(each) for each in values] == ["123,457", "12.3", "1.23", "0.12", "0.100", "0.0012", "0", "-"]
 
 
 def test_plots_are_the_same_for_the_same_figures(tmp_path: Path) -> None:

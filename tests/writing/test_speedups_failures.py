@@ -1,7 +1,7 @@
 """Exceptions run code of the application while a record is taken: compiled or not, that does no harm."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from eventually import eventually
@@ -18,13 +18,12 @@ MakeHandler = Callable[..., DatabaseLogHandler]
 
 
 @pytest.fixture(params=["Python", "compiled"], autouse=True)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """In Python, and compiled where that is installed."""
     if request.param == "Python":
         monkeypatch.setenv(SWITCH, "0")
     elif load() is None:
         pytest.skip("dblog-speedups is missing: pip install ./speedups")
-    return request.param
 
 
 class TalkativeError(Exception):
