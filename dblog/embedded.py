@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -77,8 +77,9 @@ class EmbeddedServer:
         self._home: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
+        self._reservation = ExitStack()
         self.port = _free_port()
-        """The TCP port; the same from the first start to the last."""
+        """The TCP port; the same from the first start to the last, and nobody else's while the server is down."""
 
     @property
     def version(self) -> str:
@@ -135,6 +136,7 @@ class EmbeddedServer:
         if self._watchdog:
             self._watchdog.communicate()
         self._watchdog = self._home = None
+        self._reservation.close()
 
     def detach(self) -> str:
         """Let the server live on when this process ends; its folder goes once it is stopped.
@@ -149,6 +151,7 @@ class EmbeddedServer:
         if self._watchdog.stdin:
             self._watchdog.stdin.close()
         self._watchdog = self._process = None
+        self._reservation.close()
         return command
 
     def __enter__(self) -> Self:
@@ -163,6 +166,7 @@ class EmbeddedServer:
         self.close()
 
     def _initialize(self) -> None:
+        self._reservation.enter_context(_reserve(self.port))
         home = self._home = make_home(self._account)
         self._watchdog = spawn(
             ["/bin/sh", "-c", _WATCHDOG, home], Account(), output=subprocess.DEVNULL, stdin=subprocess.PIPE
@@ -243,3 +247,13 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
+
+
+def _reserve(port: int) -> socket.socket:
+    """Keep a port from being given to others for as long as the socket is open."""
+    holder = socket.socket()
+    if sys.platform == "linux":  # elsewhere the server could not listen where another socket is bound
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # somebody was faster: the server will say so
+            holder.bind(("127.0.0.1", port))
+    return holder

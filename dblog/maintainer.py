@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from dblog.settings import Settings
+    from dblog.store.archivers import Archiver
     from dblog.store.names import Names
-    from dblog.store.retention import Archiver
 
 THREAD: Final = "dblog-maintainer"
 

@@ -36,12 +36,15 @@ ODD_JSON = (
     '{"null": null}',
 )
 
-MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+def midnight() -> datetime:
+    """The beginning of today in UTC."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def noon(days: int) -> datetime:
     """Noon in UTC, some days ago."""
-    return MIDNIGHT - timedelta(days=days, hours=-12)
+    return midnight() - timedelta(days=days, hours=-12)
 
 
 def fill(connection: psycopg.Connection, days: int, *, microseconds: int = 0) -> None:

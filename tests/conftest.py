@@ -1,10 +1,13 @@
 """Fixtures for all tests, and the rule that a test leaves nothing behind."""
 
+import functools
 import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import hypothesis
@@ -69,10 +72,17 @@ def databases(server: Server) -> Databases:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(databases: Databases) -> Iterator[str]:
-    """The name of a database with the tables of dblog in it, to be cloned."""
-    with databases.migrated() as name:
-        yield name
+def todays_template(databases: Databases) -> Iterator[Callable[[], str]]:
+    """Gives the name of a database with the tables of dblog in it; after midnight that of another, made today."""
+    with ExitStack() as stack:
+        made_on = functools.cache(lambda day: stack.enter_context(databases.migrated()))
+        yield lambda: made_on(datetime.now(UTC).date())
+
+
+@pytest.fixture
+def migrated_template(todays_template: Callable[[], str]) -> str:
+    """The name of a database with the tables of dblog in it, to be cloned: it has all partitions ahead of today."""
+    return todays_template()
 
 
 @pytest.fixture

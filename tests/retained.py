@@ -9,17 +9,20 @@ from psycopg import sql
 from records import insert
 from servers import Database
 
+from dblog.store.archivers import Archiver
 from dblog.store.expiry import PASSING, Removal, find_expired
 from dblog.store.names import Names
 from dblog.store.policy import Policy
-from dblog.store.retention import Archiver, prune
+from dblog.store.retention import prune
 
 LEVELS = {10: "DEBUG", 20: "INFO", 40: "ERROR"}
 
 
 def noon(days: int) -> datetime:
-    """The middle of a day so many days ago, in UTC."""
-    return datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=days)
+    """The middle of a day so many days ago, in UTC; of today no moment that is still to come."""
+    now = datetime.now(UTC)
+    middle = now.replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=days)
+    return middle if days else min(middle, now)
 
 
 def log(connection: psycopg.Connection, days: int, *records: tuple[int, str]) -> str:

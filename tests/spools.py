@@ -53,6 +53,16 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
+def waiting_files(directory: Path) -> list[str]:
+    """The names of all files below a directory in which others make and remove some, and folders with them."""
+    return sorted(name for _, _, names in os.walk(directory) for name in names)
+
+
+def waiting_segments(directory: Path) -> list[str]:
+    """The names of all segments below such a directory: `rglob` would fail where a folder goes while it is listed."""
+    return [name for name in waiting_files(directory) if name.endswith(".seg")]
+
+
 def segments(home: Path) -> list[str]:
     """The names of the segments, in order."""
     return sorted(path.name for path in home.glob("*.seg"))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,6 +88,15 @@ def test_what_was_committed_survives_a_stop_and_a_crash(private_server: Embedded
         private_server.start()
     private_server.restart()
     assert one(private_server, "SELECT count(*) FROM kept") == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="NO LINUX: elsewhere a port is not kept")
+def test_nobody_else_is_given_its_port_while_it_is_down(private_server: EmbeddedServer) -> None:
+    """Between a stop and the next start the port stays taken, so that another program does not come in between."""
+    private_server.stop()
+    with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+        other.bind(("127.0.0.1", private_server.port))
+    private_server.start()
 
 
 def test_starting_twice_and_stopping_twice_is_harmless(private_server: EmbeddedServer) -> None:

@@ -11,20 +11,18 @@ from dataclasses import dataclass
 from datetime import date
 from typing import IO, Final
 
+from dblog.archive import unfinished
 from dblog.archive.formats import format_of
 from dblog.archive.interfaces import Rows, Store
 from dblog.archive.manifest import Manifest
+from dblog.archive.problems import Damaged, StoreError, Unread, Unusable
 from dblog.archive.stores import clear_errors, open_store, reason_of
-from dblog.durable import UNFINISHED
-from dblog.errors import DblogError
 from dblog.store.names import Names
 
 FIRST: Final = date.min
 LAST: Final = date.max
 
 _FOLDER: Final = "date="
-_NUMBERED: Final = r"-\d+\.(parquet|jsonl\.gz)"
-
 _PIECE: Final = 1024 * 1024
 
 
@@ -37,16 +35,6 @@ class ArchivedFile:
     manifest: Manifest
     path: str
     """Below the root of the archive."""
-
-
-class Damaged(DblogError):  # noqa: N818 - reads as what it says
-    """A file of an archive, or its manifest, cannot be used."""
-
-    def __init__(self, location: str, path: str, reason: str) -> None:
-        super().__init__(f"{location}/{path}: {reason}")
-        self.path: Final = path
-        """Below the root of the archive."""
-        self.reason: Final = reason
 
 
 class Archive:
@@ -73,6 +61,24 @@ class Archive:
         """The folder of the table, as a person would write it."""
         return f"{self.store.location}/{self.folder}"
 
+    def is_there(self) -> bool:
+        """Whether anything was archived here: a place that is not there must not pass for an empty archive.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        with clear_errors(self.where):
+            return bool(self.store.names(self.folder))
+
+    def look_again(self) -> None:
+        """Make sure that only a file is in trouble, and not the store.
+
+        Raises:
+            StoreError: The store went away.
+        """
+        if not self.is_there():
+            raise StoreError(f"archive {self.where}: it went away while it was read: nothing is known of its files")
+
     def days(self, first: date = FIRST, last: date = LAST) -> list[date]:
         """The days, from the first to the last, that the archive has a folder for, oldest first."""
         found = (_day_of(name) for name in self.store.names(self.folder))
@@ -82,29 +88,35 @@ class Archive:
         """The files of some days by time.
 
         Raises:
-            Damaged: A manifest is.
+            Unusable: A manifest is.
+            StoreError: The store went away.
         """
-        found, damaged = self.survey(first, last)
-        if damaged:
-            raise damaged[0]
+        found, unusable = self.survey(first, last)
+        if unusable:
+            raise unusable[0]
         return found
 
-    def survey(self, first: date = FIRST, last: date = LAST) -> tuple[list[ArchivedFile], list[Damaged]]:
-        """The files of some days by time, and what is wrong with manifests that are damaged."""
-        found, damaged = list[ArchivedFile](), list[Damaged]()
+    def survey(self, first: date = FIRST, last: date = LAST) -> tuple[list[ArchivedFile], list[Unusable]]:
+        """The files of some days by time, and what is wrong with manifests that cannot be used.
+
+        Raises:
+            StoreError: The store went away.
+        """
+        found, unusable = list[ArchivedFile](), list[Unusable]()
         for day in self.days(first, last):
             for path in self._manifests(day):
                 try:
                     found.append(self._file(day, path))
-                except Damaged as error:
-                    damaged.append(error)
-        return sorted(found, key=lambda file: (file.day, file.manifest.time_from, file.path)), damaged
+                except Unusable as error:
+                    self.look_again()
+                    unusable.append(error)
+        return sorted(found, key=lambda file: (file.day, file.manifest.time_from, file.path)), unusable
 
     def files_of(self, day: date) -> list[ArchivedFile]:
         """The files of a day.
 
         Raises:
-            Damaged: A manifest is.
+            Unusable: A manifest is.
         """
         return [self._file(day, path) for path in self._manifests(day)]
 
@@ -113,33 +125,27 @@ class Archive:
         found = []
         for folder in map(self._folder, self.days()):
             names = self.store.names(folder)
-            rows = (name for name in names if re.fullmatch(rf"[^._].*{_NUMBERED}", name))
+            rows = (name for name in names if re.fullmatch(rf"[^._].*{unfinished.NUMBERED}", name))
             found += [f"{folder}/{name}" for name in rows if f"_{name}.json" not in names]
         return found
 
     def path_for(self, day: date, partition: str, suffix: str) -> str:
-        """The path of the next file of a partition: the first that no manifest speaks of."""
-        taken = {file.manifest.file.partition(".")[0] for file in self.files_of(day)}
+        """The path of the next file of a partition: the first number that no file has, nor a manifest."""
+        taken = {name.lstrip("_").partition(".")[0] for name in self.store.names(self._folder(day))}
         stem = _stem_of(partition)
         number = next(number for number in range(1, len(taken) + 2) if f"{stem}-{number}" not in taken)
         return f"{self._folder(day)}/{stem}-{number}.{suffix}"
 
     def clear(self, day: date, partition: str) -> None:
-        """Remove what runs that were cut short have left of a partition's day; nobody else may be writing it.
-
-        Whatever has another name than the files of the partition have, is another's.
-        """
-        folder, rows = self._folder(day), re.escape(_stem_of(partition)) + _NUMBERED
-        left = re.compile(rf"{rows}|\.({rows}|_{rows}\.json){re.escape(UNFINISHED)}")
-        kept = {file.manifest.file for file in self.files_of(day)}
-        for name in self.store.names(folder):
-            if left.fullmatch(name) and name not in kept:
-                self.store.delete(f"{folder}/{name}")
+        """Remove what runs that were cut short have left of a partition's day; nobody else may be writing it."""
+        unfinished.clear(self.store, self._folder(day), _stem_of(partition))
 
     def put(self, day: date, manifest: Manifest) -> None:
         """Make a file count."""
-        with self.store.writing(f"{self._folder(day)}/{manifest.name}") as sink:
+        folder = self._folder(day)
+        with self.store.writing(f"{folder}/{manifest.name}") as sink:
             sink.write(manifest.to_json())
+        unfinished.end(self.store, f"{folder}/{manifest.file}")
 
     @contextmanager
     def opened(self, file: ArchivedFile) -> Iterator[IO[bytes]]:
@@ -159,13 +165,14 @@ class Archive:
         """Compare the bytes of a file with its manifest.
 
         Raises:
-            Damaged: It is missing, cannot be read, or is another.
+            Damaged: It is missing, no file, or another.
+            Unread: It cannot be read now.
         """
         try:
             with self.opened(file) as source:
                 digest = digest_of(source)
         except OSError as error:
-            raise self._damaged(file.path, f"the file cannot be read: {reason_of(error)}") from None
+            raise self._unread(file.path, "file", error) from None
         if digest != file.manifest.sha256:
             raise self.damaged(file, "its SHA-256 is not that of the manifest")
 
@@ -193,6 +200,11 @@ class Archive:
     def _damaged(self, path: str, reason: str) -> Damaged:
         return Damaged(self.store.location, path, reason)
 
+    def _unread(self, path: str, what: str, error: OSError) -> Unusable:
+        if isinstance(error, IsADirectoryError):
+            return self._damaged(path, f"the {what} is a folder")
+        return Unread(self.store.location, path, f"the {what} cannot be read now: {reason_of(error)}")
+
     def _folder(self, day: date) -> str:
         return f"{self.folder}/{_FOLDER}{day.isoformat()}"
 
@@ -207,7 +219,7 @@ class Archive:
             with self.store.reading(path) as source:
                 manifest = Manifest.from_json(source.read())
         except OSError as error:
-            raise self._damaged(path, f"the manifest cannot be read: {reason_of(error)}") from None
+            raise self._unread(path, "manifest", error) from None
         except ValueError as error:
             raise self._damaged(path, str(error)) from None
         if manifest.name != name:

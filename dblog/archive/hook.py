@@ -1,18 +1,51 @@
 """What the retention asks to take a table before it is dropped."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from dblog.archive import claims
 from dblog.archive.catalog import Archive
 from dblog.archive.formats import FormatName
+from dblog.archive.installation import installation_of
+from dblog.archive.stores import clear_errors
 from dblog.archive.writing import archive_partition
 from dblog.errors import DblogError
 from dblog.faults import describe
+from dblog.store.archivers import Archiver
 from dblog.store.names import Names
-from dblog.store.retention import Archiver
+
+
+class _Hook:
+    """Brings tables of records into an archive, and compares every row that is there."""
+
+    def __init__(self, archive: Archive, names: Names, form: FormatName) -> None:
+        self._archive = archive
+        self._names = names
+        self._form = form
+
+    def check(self, connection: sa.Connection) -> None:
+        """Make sure that the archive can be read and is this installation's, or may become so."""
+        with _clear_errors("nothing"), clear_errors(self._archive.where), connection.begin():
+            claims.check(self._archive, installation_of(connection, self._names))
+
+    def __call__(self, connection: sa.Connection, table: str) -> None:
+        """Archive a table."""
+        with _clear_errors(table):
+            for _ in archive_partition(connection.engine, self._names, table, self._archive, self._form, thorough=True):
+                pass
+
+
+@contextmanager
+def _clear_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, psycopg.Error) as error:  # COPY is the driver's own
+        raise DblogError(f"{what} cannot be archived: {describe(error)}") from None
 
 
 def archiver(location: str, names: Names, form: FormatName | None = None) -> Archiver:
@@ -26,24 +59,15 @@ def archiver(location: str, names: Names, form: FormatName | None = None) -> Arc
         form: The format of new files; None: `preferred_format()`.
 
     Returns:
-        A function of a connection, whose engine it uses, and of the name of a table that nobody writes to. It raises
-        DblogError where not every row of the table was read back from the archive: then the table has to stay.
+        What is called with a connection, whose engine it uses, and with the name of a table that nobody writes to. It
+        raises DblogError where not every row of the table was read back from the archive: then the table has to stay.
+        Its `check` raises it where the archive is another installation's or cannot be read.
 
     Raises:
         UsageError: The location is of no kind that is known.
         DblogError: What it needs is not installed.
     """
-    archive = Archive.at(location, names.prefix)
-    chosen = form or preferred_format()
-
-    def take(connection: sa.Connection, table: str) -> None:
-        try:
-            for _ in archive_partition(connection.engine, names, table, archive, chosen, thorough=True):
-                pass
-        except (DBAPIError, psycopg.Error) as error:  # COPY is the driver's own
-            raise DblogError(f"{table} cannot be archived: {describe(error)}") from None
-
-    return take
+    return _Hook(Archive.at(location, names.prefix), names, form or preferred_format())
 
 
 def preferred_format() -> FormatName:

@@ -11,9 +11,14 @@ from psycopg import Cursor, sql
 
 from dblog.archive.extra import needed
 from dblog.archive.interfaces import Columns, Rows, names_of
+from dblog.store.quoting import in_calendar
 
 _INTEGERS: Final = {"smallint": "int16", "integer": "int32", "bigint": "int64"}
 _MOMENT: Final = "timestamp with time zone"
+_SHOWN: Final = (
+    f"CASE WHEN NOT {in_calendar('{0}')} THEN {{0}}::text "
+    """ELSE to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"Z"') END"""
+)
 
 
 class Parquet:
@@ -27,11 +32,9 @@ class Parquet:
         self._parquet = needed("pyarrow.parquet")
 
     def copy_out(self, source: sql.Composable, columns: Columns) -> sql.Composed:
-        """Times in the form in which Arrow writes them."""
+        """Times in the form in which Arrow writes them; those that it does not know, such as infinity, as they are."""
         values = sql.SQL(", ").join(
-            sql.SQL("""to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"Z"')""").format(name)
-            if column.type == _MOMENT
-            else name
+            sql.SQL(_SHOWN).format(name) if column.type == _MOMENT else name
             for column, name in ((column, sql.Identifier(column.name)) for column in columns)
         )
         return sql.SQL(

@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from psycopg import Connection, Cursor, sql
 
 from dblog.archive.manifest import ArchivedColumn
+from dblog.errors import DblogError
 from dblog.store.engine import verbatim
+from dblog.store.quoting import in_calendar
 
 PIECE_ROWS: Final = 50_000
 PIECE_BYTES: Final = 16 * 1024 * 1024
@@ -39,7 +41,14 @@ _COLUMNS = sa.text(
 
 
 def days_of(connection: sa.Connection, table: str) -> Iterator[date]:
-    """The UTC days of which a table has rows, oldest first: one look at its index for each."""
+    """The UTC days of which a table has rows, oldest first: one look at its index for each.
+
+    Raises:
+        DblogError: It has a row of a time before the year 1 or after the year 9999, which no file can be for.
+    """
+    odd = connection.scalar(verbatim(_BEYOND.format(table=table)))
+    if odd is not None:
+        raise DblogError(f"{table} cannot be archived: it has a row of {odd}; accepted: times of the years 1 to 9999")
     day = connection.scalar(verbatim(f'SELECT min("timestamp") FROM {table}'))
     while day is not None:
         found = day.astimezone(UTC).date()
@@ -48,6 +57,13 @@ def days_of(connection: sa.Connection, table: str) -> Iterator[date]:
             return
         after = midnight(found + timedelta(days=1)).isoformat()
         day = connection.scalar(verbatim(f"""SELECT min("timestamp") FROM {table} WHERE "timestamp" >= '{after}'"""))
+
+
+_BEYOND: Final = f"""
+    SELECT CAST(moment AS text)
+    FROM (SELECT min("timestamp") FROM {{table}} UNION ALL SELECT max("timestamp") FROM {{table}}) AS ends (moment)
+    WHERE NOT {in_calendar("moment")}
+"""
 
 
 def extent_of(connection: sa.Connection, source: str) -> Extent | None:

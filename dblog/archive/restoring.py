@@ -39,7 +39,8 @@ def restore(
     Rows that are in the table already, by time and id, stay as they are. So whoever was cut short begins anew.
 
     Args:
-        connection: Of the owner of the tables; a connection of its own is opened for each file.
+        connection: Of the owner of the tables, in no transaction. For each file a second one is opened, with one
+            transaction: so a pooler may give each transaction another session.
         names: The tables.
         archive: Where the files are.
         files: Those that were found to be whole. Of two with the same row, the one that was written later counts.
@@ -50,41 +51,47 @@ def restore(
         DblogError: A file is missing or damaged, or has columns that the table lacks; nothing of it is restored.
     """
     for file in sorted(files, key=lambda file: (file.day, -file.manifest.written_at.timestamp())):
-        with clear_errors(archive.where), connection.engine.connect() as own:  # its temporary table goes with it
-            came = _bring_back(own, names, archive, file, keep_days)
+        with clear_errors(archive.where), connection.engine.connect() as own, own.begin():
+            came = _bring_back(connection, own, names, archive, file, keep_days)
         yield Restored(file.day, file.path, file.manifest.rows, came)
 
 
-def _bring_back(connection: sa.Connection, names: Names, archive: Archive, file: ArchivedFile, keep_days: int) -> int:
+def _bring_back(
+    connection: sa.Connection, own: sa.Connection, names: Names, archive: Archive, file: ArchivedFile, keep_days: int
+) -> int:
     """Insert what the table lacks of a file; the partitions for it are there and held before. Returns how many rows."""
+    make_stage(own, names.qualified(names.logs))
+    stage(own, archive, file)
     with connection.begin():
-        make_stage(connection, names.qualified(names.logs), keep=True)
-        stage(connection, archive, file)
-    with connection.begin():
-        connection.execute(verbatim(_forget_known(names, file)))
         until = server_now(connection) + timedelta(days=keep_days)
     _renew_holds(connection, names, file, until)
-    _make_room(connection, names, until)
-    with connection.begin():
-        came = connection.execute(verbatim(_insert(names, file))).rowcount
-        if came:
-            _note(connection, names, file.day)
+    if not _make_room(connection, own, names, file, until):
+        return 0
+    came = own.execute(verbatim(_insert(names, file))).rowcount
+    if came:
+        _note(own, names, file.day)
     return came
 
 
-def _make_room(connection: sa.Connection, names: Names, until: datetime) -> None:
-    """Make the partitions of all rows that are to be inserted where they are missing, and hold them."""
-    moment = _first_staged(connection, "true")
+def _make_room(
+    connection: sa.Connection, own: sa.Connection, names: Names, file: ArchivedFile, until: datetime
+) -> bool:
+    """Make the partitions of all rows that the table lacks where they are missing, and hold them; whether there are."""
+    first = moment = _first_lacking(own, names, file, "true")
     while moment is not None:
         part = ensure_partition(connection, names, moment, "day")
         with connection.begin():
             record_hold(connection, names, part.name, until)
-        moment = part.end and _first_staged(connection, f"\"timestamp\" >= '{part.end.isoformat()}'")
+        after = part.end and f"held.\"timestamp\" >= '{part.end.isoformat()}'"
+        moment = _first_lacking(own, names, file, after) if after else None
+    return first is not None
 
 
-def _first_staged(connection: sa.Connection, condition: str) -> datetime | None:
-    with connection.begin():
-        found: datetime | None = connection.scalar(verbatim(f'SELECT min("timestamp") FROM {STAGED} WHERE {condition}'))
+def _first_lacking(own: sa.Connection, names: Names, file: ArchivedFile, condition: str) -> datetime | None:
+    with own.begin_nested() as look:
+        statement = f'SELECT min(held."timestamp") FROM {_lacking(names, file)} AND {condition}'
+        found: datetime | None = own.scalar(verbatim(statement))
+        look.rollback()  # lets go of the locks: a DEFAULT partition would not let another be attached
     return found
 
 
@@ -100,20 +107,20 @@ def _renew_holds(connection: sa.Connection, names: Names, file: ArchivedFile, un
                 record_hold(connection, names, part.name, until)
 
 
-def _forget_known(names: Names, file: ArchivedFile) -> str:
-    """Rows that the table has, by time and id, are not inserted."""
+def _lacking(names: Names, file: ArchivedFile) -> str:
+    """The rows that the table has not, by time and id."""
     first, last = file.manifest.time_from.isoformat(), file.manifest.time_to.isoformat()
     return (
-        f"DELETE FROM {STAGED} AS held USING {names.qualified(names.logs)} AS mine "
+        f"{STAGED} AS held WHERE NOT EXISTS (SELECT FROM {names.qualified(names.logs)} AS mine "
         f'WHERE held."timestamp" = mine."timestamp" AND held.id = mine.id '
-        f"AND mine.\"timestamp\" BETWEEN '{first}' AND '{last}'"
+        f"AND mine.\"timestamp\" BETWEEN '{first}' AND '{last}')"
     )
 
 
 def _insert(names: Names, file: ArchivedFile) -> str:
     columns = names_of(file.manifest.columns).as_string(None)
     return (
-        f"INSERT INTO {names.qualified(names.logs)} ({columns}) SELECT {columns} FROM {STAGED} "
+        f"INSERT INTO {names.qualified(names.logs)} ({columns}) SELECT {columns} FROM {_lacking(names, file)} "
         'ORDER BY "timestamp", id ON CONFLICT ("timestamp", id) DO NOTHING'
     )
 

@@ -10,13 +10,12 @@ from dblog.errors import DblogError
 from dblog.store.engine import verbatim
 
 STAGED = "dblog_staged"
-"""The temporary table; it goes with its transaction, or with its session."""
+"""The temporary table; it goes with its transaction."""
 
 
-def make_stage(connection: sa.Connection, like: str, *, keep: bool = False) -> None:
-    """Make an empty table with the columns of another, any of which may be NULL; `keep` it as long as the session."""
-    end = "PRESERVE ROWS" if keep else "DROP"
-    statement = f"CREATE TEMPORARY TABLE {STAGED} ON COMMIT {end} AS SELECT * FROM {like} WITH NO DATA"
+def make_stage(connection: sa.Connection, like: str) -> None:
+    """Make an empty table with the columns of another, any of which may be NULL."""
+    statement = f"CREATE TEMPORARY TABLE {STAGED} ON COMMIT DROP AS SELECT * FROM {like} WITH NO DATA"
     connection.execute(verbatim(statement))
 
 

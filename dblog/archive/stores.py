@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import IO
 
 from dblog.archive.interfaces import S3, Store
+from dblog.archive.problems import StoreError
 from dblog.durable import UNFINISHED, sync_directory
-from dblog.errors import DblogError, UsageError
+from dblog.errors import UsageError
 
 
 class LocalStore:
@@ -81,12 +82,16 @@ def open_store(location: str) -> Store:
 
 @contextmanager
 def clear_errors(location: str) -> Iterator[None]:
-    """Turn a refusal of the store into one line that names it."""
+    """Turn a refusal of the store into one line that names it.
+
+    Raises:
+        StoreError: It refused.
+    """
     try:
         yield
     except OSError as error:
         where = f" {error.filename}:" if isinstance(error.filename, str) else ""
-        raise DblogError(f"archive {location}:{where} {reason_of(error)}") from None
+        raise StoreError(f"archive {location}:{where} {reason_of(error)}") from None
 
 
 def reason_of(error: OSError) -> str:

@@ -23,6 +23,7 @@ from dblog.archive.manifest import Manifest
 from dblog.archive.relation import Extent, columns_of, days_of, driver_of, extent_of, pieces, rows_of_day
 from dblog.archive.staging import STAGED, make_stage, stage
 from dblog.archive.stores import clear_errors
+from dblog.archive.unfinished import begin
 from dblog.columns import SCHEMA_REVISION
 from dblog.errors import DblogError
 from dblog.store.engine import verbatim
@@ -163,6 +164,7 @@ class _Day:
         form = format_of(self._form)
         path = self._archive.path_for(self._day, self._partition, form.suffix)
         rows = _Counted(self._advance)
+        begin(self._archive.store, path)
         with self._archive.store.writing(path) as sink, driver_of(self._connection).cursor() as cursor:
             hashed = _Hashed(sink)
             statement = form.copy_out(sql.SQL(source), columns)

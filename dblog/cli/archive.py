@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import click
 from rich.filesize import decimal
@@ -15,6 +15,7 @@ from dblog.archive.catalog import FIRST, LAST, Archive
 from dblog.archive.formats import FORMAT_NAMES, FormatName
 from dblog.archive.hook import preferred_format
 from dblog.archive.installation import installation_of
+from dblog.archive.problems import Damaged, StoreError, Unread, Unusable
 from dblog.archive.selection import choose
 from dblog.archive.stores import clear_errors
 from dblog.archive.writing import Archived, archive_partition
@@ -27,6 +28,9 @@ from dblog.escapes import printable
 from dblog.settings import Settings
 from dblog.store.engine import keeping
 from dblog.store.partitions import list_partitions, server_now
+
+UNREAD: Final = 3
+"""The exit code of --verify where nothing is known to be damaged, but not everything could be read."""
 
 
 @click.command("archive")
@@ -58,6 +62,9 @@ def command(
 
     Nothing is removed from the table: `dblog prune --archive` does that. What the archive has already is not written
     again.  [default: logging.database.archive]
+
+    Exit code of --verify: 1 where a file is damaged or missing, or there is no archive; 3 where not everything could be
+    read, and nothing is known to be damaged.
     """
     if verify and take_over:
         raise UsageError("--take-over: --verify archives nothing; accepted: one of them")
@@ -101,21 +108,31 @@ def _archive(
 
 
 def _verify(archive: Archive, *, as_json: bool) -> int:
-    files, damaged = check(archive, FIRST, LAST)
-    with clear_errors(archive.where):
-        strays = archive.strays()
+    try:
+        files, unusable = check(archive, FIRST, LAST)
+        with clear_errors(archive.where):
+            strays = archive.strays()
+    except StoreError as error:
+        click.echo(f"dblog: error: {printable(str(error))}", err=True)
+        return UNREAD
+    damaged = [each for each in unusable if isinstance(each, Damaged)]
     rows, size = sum(file.manifest.rows for file in files), sum(file.manifest.size for file in files)
     if as_json:
-        bad = [{"file": each.path, "reason": each.reason} for each in damaged]
-        click.echo(json.dumps({"files": len(files), "rows": rows, "size": size, "damaged": bad, "strays": strays}))
+        figures = {"files": len(files), "rows": rows, "size": size}
+        bad = {"damaged": _named(unusable, Damaged), "unread": _named(unusable, Unread)}
+        click.echo(json.dumps(figures | bad | {"strays": strays}))
     else:
-        tell(damaged)
+        tell(unusable)
         for path in strays:
             where = printable(f"{archive.store.location}/{path}")
             reason = "a run goes on or was cut short, or its manifest is lost"
             click.echo(f"dblog: note: {where}: no manifest speaks of it: {reason}", err=True)
         click.echo(f"{several(len(files), 'file')} with {several(rows, 'row')} as their manifests say, {decimal(size)}")
-    return 1 if damaged else 0
+    return 1 if damaged else UNREAD if unusable else 0
+
+
+def _named(unusable: Sequence[Unusable], kind: type[Unusable]) -> list[dict[str, str]]:
+    return [{"file": each.path, "reason": each.reason} for each in unusable if isinstance(each, kind)]
 
 
 def _show(done: Sequence[Archived]) -> None:

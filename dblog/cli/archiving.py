@@ -8,9 +8,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dblog.archive.catalog import Archive, ArchivedFile, Damaged
+from dblog.archive.catalog import Archive, ArchivedFile
+from dblog.archive.problems import Unusable
 from dblog.archive.stores import clear_errors
-from dblog.errors import UsageError
+from dblog.errors import DblogError, UsageError
 from dblog.escapes import printable
 from dblog.settings import Settings
 
@@ -39,25 +40,35 @@ def archive_of(settings: Settings, location: str | None) -> Archive:
     return Archive.at(found, settings.database.table_prefix)
 
 
-def check(archive: Archive, first: date, last: date) -> tuple[list[ArchivedFile], list[Damaged]]:
-    """Compare all files of some days with their manifests; returns those that are whole, and what the others have."""
+def check(archive: Archive, first: date, last: date) -> tuple[list[ArchivedFile], list[Unusable]]:
+    """Compare all files of some days with their manifests; returns those that are whole, and what the others have.
+
+    Raises:
+        StoreError: The archive cannot be read, or cannot any more.
+        DblogError: There is none.
+    """
+    if not archive.is_there():
+        raise DblogError(
+            f"archive {archive.where}: nothing is there: mistyped, not mounted, or nothing was archived yet"
+        )
     with clear_errors(archive.where):
-        files, damaged = archive.survey(first, last)
+        files, unusable = archive.survey(first, last)
         whole = []
         with watched("checking", sum(file.manifest.size for file in files)) as progress:
             for file in files:
                 try:
                     archive.check(file)
                     whole.append(file)
-                except Damaged as error:
-                    damaged.append(error)
+                except Unusable as error:
+                    archive.look_again()
+                    unusable.append(error)
                 progress.advance(file.manifest.size)
-    return whole, damaged
+    return whole, unusable
 
 
-def tell(damaged: Iterable[Damaged]) -> None:
-    """Name every damaged file on stderr, a line for each."""
-    for each in damaged:
+def tell(unusable: Iterable[Unusable]) -> None:
+    """Name every file that cannot be used on stderr, a line for each."""
+    for each in unusable:
         click.echo(f"dblog: error: {printable(str(each))}", err=True)
 
 

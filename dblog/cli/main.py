@@ -1,8 +1,8 @@
 """The entry point: finds the command, and turns every failure into one line and an exit code.
 
 Exit codes: 0 is well, 1 a problem was found or the operation failed, 2 the command line or the configuration is
-wrong, 130 interrupted, 141 the reader of the output went away. Commands are imported when they are called, because
-SQLAlchemy and rich take longer to import than a short query takes to run.
+wrong, 130 interrupted, 141 the reader of the output went away; `dblog archive --verify` alone has 3, too. Commands are
+imported when they are called, because SQLAlchemy and rich take longer to import than a short query takes to run.
 """
 
 import difflib

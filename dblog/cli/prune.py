@@ -119,7 +119,7 @@ def command(
         archiver = archiver_for(url, names)
         if dry_run:
             expiry = find_expired(connection, names, policy)
-            removals = [*planned(connection, names, expiry, archive=archiver is not None, force=force)]
+            removals = [*planned(connection, names, expiry, archiver=archiver, force=force)]
         else:
             ahead = settings.database.partitions_ahead
             run = begin(connection, names, policy, ahead=ahead, force=force, archiver=archiver)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from dblog.archive.catalog import FIRST, LAST, Archive, ArchivedFile
 from dblog.archive.installation import installation_of
+from dblog.archive.problems import Unread
 from dblog.archive.restoring import Restored, restore
 from dblog.archive.stores import clear_errors
 from dblog.cli.archiving import archive_of, check, day, tell, watched
@@ -65,12 +66,14 @@ def command(
 
 
 def _files(archive: Archive, first: date, last: date) -> list[ArchivedFile]:
-    files, damaged = check(archive, first, last)
-    if damaged:
-        tell(damaged)
+    files, unusable = check(archive, first, last)
+    if unusable:
+        tell(unusable)
+        unread = any(isinstance(each, Unread) for each in unusable)
+        advice = "try again when they can be read" if unread else "without them and their manifests the others can be"
         raise DblogError(
-            f"archive {archive.where}: {several(len(damaged), 'file')} of these days cannot be used, and nothing was "
-            "restored; without them and their manifests the others can be"
+            f"archive {archive.where}: {several(len(unusable), 'file')} of these days cannot be used, and nothing was "
+            f"restored; {advice}"
         )
     if not files:
         with clear_errors(archive.where):

@@ -23,9 +23,11 @@ def stretches(window: Window, now: datetime) -> Iterator[Window]:
     """
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     until = window.until
-    for days in DAYS_BACK:
-        since = midnight - timedelta(days=days)
-        if window.since < since < until:
+    for back in map(timedelta, DAYS_BACK):
+        if midnight - window.since <= back:  # asked first: there may be no such moment, where the clock is far off
+            break
+        since = midnight - back
+        if since < until:
             yield Window(since, until)
             until = since
     yield Window(window.since, until)

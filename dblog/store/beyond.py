@@ -1,5 +1,6 @@
 """Partitions for rows of any age: where no record may be that old, the owner makes them, as the function refuses."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, Literal
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 
 from dblog import defaults
 from dblog.errors import DatabaseError
+from dblog.periods import end_of
 from dblog.store.engine import verbatim
 from dblog.store.names import Names
 from dblog.store.partitions import Partition, attach_patiently, list_partitions, make_partition, server_now
@@ -70,9 +72,11 @@ def _make_as_owner(connection: sa.Connection, names: Names, moment: datetime, st
         if any(part.holds(moment) for part in others):
             return
         start, end = _bounds(others, moment.astimezone(UTC), step)
-        name = _free_name(connection, names, f"{names.logs}_p{start:{_STEMS[step]}}")
+        date = start.date().isoformat().replace("-", "")
+        name = _free_name(connection, names, f"{names.logs}_p{date[: _DIGITS[step]]}")
         child, mark = names.qualified(name), connection.scalar(_MARK, {"schema": names.schema, "table": names.logs})
-        values = f"FROM ({literal(start.isoformat())}) TO ({literal(end.isoformat())})"
+        upper = "MAXVALUE" if end is None else literal(end.isoformat())
+        values = f"FROM ({literal(start.isoformat())}) TO ({upper})"
         connection.execute(verbatim(f"CREATE TABLE {child} (LIKE {parent} INCLUDING ALL EXCLUDING IDENTITY)"))
         connection.execute(verbatim(f"COMMENT ON TABLE {child} IS {literal(mark)}"))
         connection.execute(verbatim(f"ALTER TABLE {parent} ATTACH PARTITION {child} FOR VALUES {values}"))
@@ -84,18 +88,21 @@ def _become_owner(connection: sa.Connection, names: Names) -> None:
     connection.execute(verbatim(f"SET LOCAL ROLE {quoted(str(owner))}"))
 
 
-def _bounds(others: list[Partition], moment: datetime, step: Step) -> tuple[datetime, datetime]:
+def _bounds(others: list[Partition], moment: datetime, step: Step) -> tuple[datetime, datetime | None]:
+    """From when to when; the last period that there is has no end, because no program can name it."""
     start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    end = start + timedelta(days=1)
     if step == "month":
         start = start.replace(day=1)
-        end = (start + timedelta(days=31)).replace(day=1)
-    ends = (part.end for part in others if part.end is not None and part.end <= moment)
-    starts = (part.start for part in others if part.start is not None and part.start > moment)
-    return max([start, *ends]), min([end, *starts])
+    ends = [part.end for part in others if part.end is not None and part.end <= moment]
+    starts = [part.start for part in others if part.start is not None and part.start > moment]
+    with suppress(OverflowError):  # there is no moment after it
+        starts.append(end_of(step, moment))
+    return max([start, *ends]), min(starts, default=None)
 
 
-_STEMS: Final = {"day": "%Y%m%d", "month": "%Y%m"}
+_DIGITS: Final = {"day": 8, "month": 6}
+"""How much of the date the name of a partition has."""
+
 _OWNER = sa.text("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass(:parent)")
 _MARK = sa.text("SELECT format('dblog partition of %I.%I', CAST(:schema AS text), CAST(:table AS text))")
 _TAKEN = sa.text(

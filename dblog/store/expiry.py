@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
+from dblog.store.archivers import Archiver, refusal
 from dblog.store.deletion import count_due, may_go_whole, state_of
 from dblog.store.guard import doubt_about_clock
 from dblog.store.horizons import holds_of, thinned_of
@@ -143,24 +144,27 @@ def still_there(connection: sa.Connection, names: Names, expiry: Expiry) -> Expi
     )
 
 
-def why_left(left: Leftover, *, archive: bool, force: bool) -> str | None:
-    """Why a detached table is not dropped; None where it is."""
-    if not left.mark.archive or archive or force:
-        return None
-    return "to be archived first: run `dblog prune --archive URL`, or set logging.database.archive"
+def why_left(left: Leftover, refused: str | None, *, archive: bool, force: bool) -> str | None:
+    """Why a detached table is not dropped; None where it is. `refused`: why the archive takes none."""
+    if left.mark.archive and not archive and not force:
+        return "to be archived first: run `dblog prune --archive URL`, or set logging.database.archive"
+    return refused if left.table == "logs" else None
 
 
-def why_kept(part: Partition, expiry: Expiry) -> str | None:
-    """Why a partition that is due is not detached; None where it is."""
-    if part.table not in expiry.defaults:
-        return None
-    return f"nothing is detached beside the default partition {expiry.defaults[part.table]}: see `dblog doctor`"
+def why_kept(part: Partition, refused: str | None, expiry: Expiry) -> str | None:
+    """Why a partition that is due is not detached; None where it is. `refused`: why the archive takes none."""
+    if part.table in expiry.defaults:
+        return f"nothing is detached beside the default partition {expiry.defaults[part.table]}: see `dblog doctor`"
+    return refused if part.table == "logs" else None
 
 
 def planned(
-    connection: sa.Connection, names: Names, expiry: Expiry, *, archive: bool = False, force: bool = False
+    connection: sa.Connection, names: Names, expiry: Expiry, *, archiver: Archiver | None = None, force: bool = False
 ) -> tuple[Removal, ...]:
     """What a run would do, with an archive or by force where those are given; counts the rows that it would delete."""
+    tables = {part.table for part in expiry.due} | {left.table for left in expiry.leftovers}
+    refused = refusal(archiver, connection, tables)
+    archive = archiver is not None
     with connection.begin():
         counts = [count_due(connection, names, each.part.name, each.cuts) for each in expiry.thin]
     return (
@@ -168,11 +172,12 @@ def planned(
         *(
             _would(Removal(left.name, "would drop", left.rows, left.size), left.table, archive, reason)
             for left in expiry.leftovers
-            for reason in [why_left(left, archive=archive, force=force)]
+            for reason in [why_left(left, refused, archive=archive, force=force)]
         ),
         *(
-            _would(Removal(part.name, "would drop", part.rows, part.size), part.table, archive, why_kept(part, expiry))
+            _would(Removal(part.name, "would drop", part.rows, part.size), part.table, archive, reason)
             for part in expiry.due
+            for reason in [why_kept(part, refused, expiry)]
         ),
         *(
             Removal(each.part.name, "would delete rows", sum(levels.values()), each.part.size, levels=levels)

@@ -12,13 +12,14 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from dblog.store.archivers import Archiver
 from dblog.store.care import look_after
 from dblog.store.expiry import PASSING, Expiry, Removal, find_expired
 from dblog.store.horizons import last_seen
 from dblog.store.names import Names
 from dblog.store.partitions import make_ahead, server_now
 from dblog.store.policy import Policy
-from dblog.store.retention import Archiver, Refused, prune
+from dblog.store.retention import Refused, prune
 from dblog.store.turn import Busy, alone
 
 

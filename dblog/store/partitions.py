@@ -29,9 +29,9 @@ class Partition:
     name: str
     table: Table
     start: datetime | None
-    """The first moment it holds; None for no bound."""
+    """The first moment it holds; None for no bound, or one before the year 1."""
     end: datetime | None
-    """The first moment after it; None for no bound."""
+    """The first moment after it; None for no bound, or one after the year 9999."""
     default: bool
     """True for a DEFAULT partition, which dblog never makes."""
     ours: bool
@@ -107,8 +107,8 @@ _PARTITIONS = sa.text(
     rf"""
     SELECT c.relname AS name,
            p.kind AS "table",
-           substring(bound FROM 'FROM [(]''([^'']+)''')\:\:timestamptz AS start,
-           substring(bound FROM 'TO [(]''([^'']+)''')\:\:timestamptz AS end,
+           CASE WHEN lower >= '0001-01-01 00:00+00' THEN least(lower, '9999-12-31 23:59:59.999999+00') END AS start,
+           CASE WHEN upper < '10000-01-01 00:00+00' THEN greatest(upper, '0001-01-01 00:00+00') END AS end,
            bound = 'DEFAULT' AS default,
            coalesce(starts_with(comment, 'dblog partition of '), false) AND c.relnamespace = o.relnamespace AS ours,
            i.inhdetachpending AS detaching,
@@ -122,6 +122,10 @@ _PARTITIONS = sa.text(
     JOIN pg_class o ON o.oid = i.inhparent
     CROSS JOIN obj_description(c.oid, 'pg_class') AS comment
     CROSS JOIN pg_get_expr(c.relpartbound, c.oid) AS bound
+    CROSS JOIN LATERAL (
+        SELECT substring(bound FROM 'FROM [(]''([^'']+)''')\:\:timestamptz AS lower,
+               substring(bound FROM 'TO [(]''([^'']+)''')\:\:timestamptz AS upper
+    ) AS bounds
     ORDER BY p.kind DESC, start NULLS FIRST
     """
 )

@@ -5,7 +5,7 @@ a table that somebody detached in order to keep it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from tenacity import wait_random
 
 from dblog.errors import DblogError
+from dblog.store.archivers import Archiver, lacking_option, refusal
 from dblog.store.beyond import ensure_partition
 from dblog.store.deletion import delete_due, rescue, to_rescue
 from dblog.store.engine import verbatim
@@ -34,10 +35,6 @@ FINALIZE_TIMEOUT: Final = "300ms"
 """A waiting FINALIZE keeps everybody out of the parent, so it may wait only for a moment, and tries again."""
 
 FINALIZE_ATTEMPTS: Final = 10
-
-Archiver = Callable[[sa.Connection, str], None]
-"""Brings a table to safety, by its name: detached, so that nothing is added to it. It is given a connection in no
-transaction, and raises `DblogError` to have the table kept."""
 
 
 class Refused(DblogError):  # noqa: N818 - reads as what it says
@@ -67,17 +64,13 @@ def prune(
         pruning = _Pruning(connection, own, names, expiry, archiver, force)
         yield from pruning.finish_detaches()  # whatever is doubtful: they stand in the way of everybody's partitions
         if expiry.doubts and (expiry.due or expiry.thin or expiry.leftovers) and not force:
-            raise Refused(f"{'; '.join(expiry.doubts)}. {_advice(expiry, archives=archiver is not None)}")
+            options = "--force" + lacking_option(expiry.leftovers, archives=archiver is not None)
+            advice = f"Look at what `dblog prune --dry-run` shows, and use {options} where all of it is right"
+            raise Refused(f"{'; '.join(expiry.doubts)}. {advice}")
         _remember(own, names, expiry, force)
         pruning.unmark()
         yield from pruning.drop()
         yield from pruning.delete()
-
-
-def _advice(expiry: Expiry, *, archives: bool) -> str:
-    """What to do about doubts; `force` alone would drop also what is to be archived first."""
-    archive = "" if archives or not any(left.mark.archive for left in expiry.leftovers) else " --archive URL"
-    return f"Look at what `dblog prune --dry-run` shows, and use --force{archive} where all of it is right"
 
 
 def _remember(own: sa.Connection, names: Names, expiry: Expiry, force: bool) -> None:
@@ -106,6 +99,7 @@ class _Pruning:
         self._expiry = expiry
         self._archiver = archiver
         self._force = force
+        self._refused: str | None = None
         self._stuck: dict[str, Removal] = {}  # a table can have one pending detach only: others are not detached then
 
     def finish_detaches(self) -> Iterator[Removal]:
@@ -125,7 +119,10 @@ class _Pruning:
 
     def drop(self) -> Iterator[Removal]:
         """Drop what earlier runs have detached, then detach and drop what is due."""
-        for left in self._leftovers():
+        found = self._leftovers()
+        tables = {left.table for left in found} | {part.table for part in self._expiry.due}
+        self._refused = refusal(self._archiver, self._connection, tables)  # before anything is detached in vain
+        for left in found:
             yield self._drop(left, Removal(left.name, "dropped", left.rows, left.size))
         for part in self._expiry.due:
             if part.name in holds_of(self._own, self._names):  # restored since it was found
@@ -134,7 +131,7 @@ class _Pruning:
             if part.table in self._stuck:
                 yield replace(intended, action="waiting", blockers=self._stuck[part.table].blockers)
                 continue
-            if (reason := why_kept(part, self._expiry)) is not None:
+            if (reason := why_kept(part, self._refused, self._expiry)) is not None:
                 yield replace(intended, action="kept", note=reason)
                 continue
             yield self._detach_and_drop(part, intended)
@@ -173,7 +170,7 @@ class _Pruning:
         """Drop a detached table, once what has to stay of it is elsewhere."""
         child = self._names.qualified(left.name)
         archives = left.table == "logs" and self._archiver is not None
-        if (reason := why_left(left, archive=archives, force=self._force)) is not None:
+        if (reason := why_left(left, self._refused, archive=archives, force=self._force)) is not None:
             return replace(intended, action="kept", note=reason)
         try:
             if left.table == "logs" and self._archiver is not None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import audits
 import sqlalchemy as sa
-from archived import MIDNIGHT, bring_back, drop, fill, noon, partition_of, table_of, take
+from archived import bring_back, drop, fill, midnight, noon, partition_of, table_of, take
 from records import insert
 from servers import Database
 
@@ -26,7 +26,7 @@ def test_restored_rows_are_proven(database: Database, kept: Kept, archive: Archi
         connection.execute("UPDATE dblog_batches SET rows_removed = 1 WHERE writer_id = %s", [thinned])
         connection.execute("DELETE FROM dblog_batches WHERE writer_id = %s", [forgotten])
         drop(database, partition)
-        horizon = (MIDNIGHT - timedelta(days=19)).isoformat()
+        horizon = (midnight() - timedelta(days=19)).isoformat()
         connection.execute("INSERT INTO dblog_settings VALUES ('pruned_before', %s)", [horizon])
     assert all(account.proven for account in audits.accounts(database))
     bring_back(kept, archive)

@@ -58,6 +58,27 @@ def test_another_database_is_refused(
     assert sorted(Path(archive.store.location).rglob("*")) == before
 
 
+def test_the_retention_is_refused_before_it_detaches(
+    database: Database, another: Database, kept: Kept, archive: Archive, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the archive of another installation, or a claim that is damaged, prune leaves every row in the table."""
+    with database.connect() as connection, another.connect() as other:
+        fill(connection, 20)
+        fill(other, 20)
+    take(kept, partition_of(database, 20), archive, "jsonl")
+    before = table_of(another)
+    prune = ["prune", "--retention-days", "10", "--force", "--archive", archive.store.location, "--dsn", another.dsn]
+    assert run([*prune, "--dry-run", "--json"]) == 0
+    assert {one["action"] for one in json.loads(capsys.readouterr().out)["tables"]} == {"would keep"}
+    assert run([*prune, "--json"]) == 1
+    notes = [one["note"] for one in json.loads(capsys.readouterr().out)["tables"] if one["action"] == "kept"]
+    assert [f"it belongs to the database {database.name}" in note for note in notes] == [True]
+    Path(archive.where, claims_of(archive)[0]).write_text("", encoding="utf-8")
+    assert run(prune) == 1
+    assert "it does not say whose" in capsys.readouterr().out
+    assert table_of(another) == before
+
+
 def test_a_successor_restores_and_takes_over(
     database: Database, another: Database, kept: Kept, archive: Archive, capsys: pytest.CaptureFixture[str]
 ) -> None:

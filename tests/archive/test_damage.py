@@ -15,6 +15,7 @@ from servers import Database
 
 from dblog.archive import archiver
 from dblog.archive.catalog import Archive
+from dblog.archive.formats import FormatName
 from dblog.archive.stores import LocalStore
 from dblog.cli.main import run
 from dblog.errors import DblogError
@@ -176,9 +177,30 @@ def test_only_leftovers_of_the_partition_are_removed(database: Database, kept: K
     (done,) = take(kept, partition, archive, "jsonl")
     folder = Path(archive.store.location, f"dblog_logs/date={done.day}")
     others = {f"{partition}_10-1.parquet", f"{partition}-x-1.jsonl.gz", "sales-2.parquet", ".sales.parquet.tmp"}
+    others |= {f"_{partition}_10-1.parquet.begun"}
     left = {f"{partition}-7.jsonl.gz", f".{partition}-2.parquet.tmp", f"._{partition}-2.jsonl.gz.json.tmp"}
+    left |= {f"_{partition}-7.jsonl.gz.begun", f"_{partition}-8.parquet.begun", f"._{partition}-9.parquet.begun.tmp"}
+    left |= {f"_{partition}-1.jsonl.gz.begun"}
     before = {path.name for path in folder.iterdir()}
     for name in others | left:
         (folder / name).write_bytes(b"half")
     take(kept, partition, archive, "jsonl")
     assert {path.name for path in folder.iterdir()} == before | others
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_rows_whose_manifest_was_lost_stay(database: Database, kept: Kept, archive: Archive, form: FormatName) -> None:
+    """A file that was once finished is neither removed nor replaced when its partition is archived again."""
+    with database.connect() as connection:
+        fill(connection, 20)
+    partition = partition_of(database, 20)
+    (done,) = take(kept, partition, archive, "jsonl")
+    (file,) = archive.files()
+    whole = Path(archive.store.location, file.path)
+    before = whole.read_bytes()
+    whole.with_name(file.manifest.name).unlink()
+    (again,) = take(kept, partition, archive, form)
+    assert again.written == done.written
+    assert again.file is not None
+    assert Path(again.file).name.startswith(f"{partition}-2.")
+    assert (whole.read_bytes(), archive.strays()) == (before, [file.path])

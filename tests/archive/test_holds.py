@@ -4,7 +4,7 @@ import threading
 from datetime import UTC, date, datetime, timedelta
 
 import sqlalchemy as sa
-from archived import MIDNIGHT, drop, fill, noon, partition_of, table_of, take
+from archived import drop, fill, midnight, noon, partition_of, table_of, take
 from eventually import eventually
 from records import insert
 from servers import Database
@@ -31,7 +31,7 @@ def bring_back(kept: Kept, archive: Archive, keep_days: int) -> int:
 
 def in_days(days: int) -> date:
     """The UTC day in so many days."""
-    return (MIDNIGHT + timedelta(days=days)).date()
+    return (midnight() + timedelta(days=days)).date()
 
 
 def partitions(database: Database) -> list[str]:

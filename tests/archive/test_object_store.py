@@ -1,6 +1,6 @@
 """An archive in an object store, over HTTP."""
 
-from pathlib import Path
+import socket
 
 import pytest
 import sqlalchemy as sa
@@ -46,16 +46,32 @@ def test_a_refusing_store_keeps_the_table(database: Database, kept: Kept, bucket
     assert table_of(database) == before
 
 
-def test_what_was_left_in_a_bucket_is_replaced(database: Database, kept: Kept, bucket: str, tmp_path: Path) -> None:
-    """An object without a manifest, as a killed run leaves it, is gone after the next run."""
+def test_what_was_left_in_a_bucket_is_replaced(database: Database, kept: Kept, bucket: str) -> None:
+    """An object without a manifest, as a killed run leaves it, is gone after the next run; one that was whole stays."""
     with database.connect() as connection:
         fill(connection, 20)
     partition, archive = partition_of(database, 20), archive_at(bucket)
     (done,) = take(kept, partition, archive, "jsonl")
-    with archive.store.writing(f"dblog_logs/date={done.day}/{partition}-2.parquet") as sink:
-        sink.write(b"half of it")
+    folder = f"dblog_logs/date={done.day}"
+    for name in (f"{partition}-2.parquet", f"_{partition}-2.parquet.begun", f"{partition}-3.parquet"):
+        with archive.store.writing(f"{folder}/{name}") as sink:
+            sink.write(b"half of it")
     take(kept, partition, archive, "parquet")
-    assert [len(archive.store.names(f"dblog_logs/date={done.day}")), len(archive.files())] == [2, 1]
+    assert [len(archive.store.names(folder)), len(archive.files())] == [3, 1]
+    assert archive.strays() == [f"{folder}/{partition}-3.parquet"]
+
+
+def test_a_store_without_the_archive_is_told_from_one_that_is_away(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A prefix or a bucket that is mistyped ends `--verify` with 1, a store that does not answer with 3."""
+    for place in (f"{bucket}/mistyped", f"{bucket}mistyped/logs"):
+        assert run(["archive", "--verify", place]) == 1
+        assert f"archive {place}/dblog_logs: nothing is there" in capsys.readouterr().err
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
+    assert run(["archive", "--verify", bucket]) == 3
+    assert capsys.readouterr().err.startswith(f"dblog: error: archive {bucket}/dblog_logs: ")
 
 
 @pytest.mark.parametrize("location", ["s3://", "gs://bucket", "", "https://host/bucket"])

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 import sqlalchemy as sa
-from archived import MIDNIGHT, archive_at, bring_back, drop, fill, noon, partition_of, table_of, take
+from archived import archive_at, bring_back, drop, fill, midnight, noon, partition_of, table_of, take
 from records import insert
 from servers import Database
 
@@ -85,7 +85,7 @@ def test_other_partitions_are_split_by_day(
     database: Database, kept: Kept, archive: Archive, granularity: str, files: int
 ) -> None:
     """Hours become several files of one day, a month becomes one file for each of its days."""
-    first = (MIDNIGHT - timedelta(days=65)).replace(day=10, hour=10)
+    first = (midnight() - timedelta(days=65)).replace(day=10, hour=10)
     with database.connect() as connection:
         connection.execute("UPDATE dblog_settings SET value = %s WHERE name = 'partition_by'", [granularity])
         for moment in (
@@ -128,7 +128,7 @@ def test_a_column_of_the_application_is_kept(database: Database, kept: Kept, arc
 
 def test_rows_older_than_any_writer_come_back(database: Database, kept: Kept, archive: Archive) -> None:
     """Rows for which no partition is made on demand any more get one from the restore, between those that are there."""
-    moment = MIDNIGHT - timedelta(days=900, hours=-12)
+    moment = midnight() - timedelta(days=900, hours=-12)
     partition = f"dblog_logs_p{moment:%Y%m%d}"
     with database.connect() as connection:
         attach(connection, partition, moment - timedelta(hours=13), moment + timedelta(hours=1))
@@ -152,3 +152,30 @@ def test_nothing_of_an_empty_partition_is_written(database: Database, kept: Kept
     """A partition without rows leaves no file, no folder and no error."""
     assert take(kept, partition_of(database, 20), archive, "jsonl") == []
     assert archive_at(archive.store.location).days() == []
+
+
+def test_a_session_is_not_needed_beyond_a_transaction(database: Database, kept: Kept, archive: Archive) -> None:
+    """Archiving and restoring work where each transaction may get another session, as PgBouncer gives them."""
+    sa.event.listen(kept[0].engine, "begin", lambda begun: begun.exec_driver_sql("DISCARD TEMP"))
+    with database.connect() as connection:
+        fill(connection, 20)
+        fill(connection, 21)
+    before, partitions = table_of(database), [partition_of(database, days) for days in (20, 21)]
+    for partition in (*partitions, *partitions):
+        take(kept, partition, archive, "jsonl", thorough=True)
+    for partition in partitions:
+        drop(database, partition)
+    assert sum(back.restored for back in bring_back(kept, archive)) == len(before)
+    assert table_of(database) == before
+
+
+def test_a_default_partition_keeps_no_row_from_coming_back(database: Database, kept: Kept, archive: Archive) -> None:
+    """Where somebody has made one, partitions are made beside it, though a restore has looked into it before."""
+    with database.connect() as connection:
+        fill(connection, 20)
+        before, partition = table_of(database), partition_of(database, 20)
+        take(kept, partition, archive, "jsonl")
+        drop(database, partition)
+        connection.execute("CREATE TABLE others PARTITION OF dblog_logs DEFAULT")
+    bring_back(kept, archive)
+    assert table_of(database) == before

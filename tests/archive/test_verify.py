@@ -1,7 +1,10 @@
 """`dblog archive --verify`: it names everything that is damaged, and what it names can be mended."""
 
 import json
+import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import IO
 
 import pytest
 import sqlalchemy as sa
@@ -9,6 +12,7 @@ from archived import archive_at, bring_back, fill, partition_of, table_of, take
 from servers import Database
 
 from dblog.archive.catalog import Archive
+from dblog.archive.stores import LocalStore
 from dblog.cli.main import run
 from dblog.store.names import Names
 
@@ -43,7 +47,7 @@ def test_every_damaged_file_is_named(harmed: Archive, capsys: pytest.CaptureFixt
     assert run(["archive", "--verify", harmed.store.location]) == 1
     out, err = capsys.readouterr()
     lines = err.splitlines()
-    reasons = ("the manifest is damaged", "the archived file is damaged", "cannot be read: Is a directory")
+    reasons = ("the manifest is damaged", "the archived file is damaged", "the file is a folder")
     assert sorted(reason in line for line in lines for reason in reasons) == [False] * 6 + [True] * 3
     assert all(line.startswith(f"dblog: error: {harmed.where}/date=") for line in lines)
     assert out.startswith("1 file with 10 rows as their manifests say")
@@ -95,6 +99,60 @@ def test_a_file_whose_manifest_is_lost_is_told_of(harmed: Archive, capsys: pytes
     assert run(["archive", "--verify", "--json", harmed.store.location]) == 0
     found = json.loads(capsys.readouterr().out)
     assert all(f"{harmed.store.location}/{path}" in line for path, line in zip(found["strays"], notes, strict=True))
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_place_without_an_archive_is_no_empty_archive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], made: bool
+) -> None:
+    """A folder that is mistyped, or a disk that is not mounted, is an error of one line; so it is for a restore."""
+    place = tmp_path / "mistyped"
+    if made:
+        place.mkdir()
+    for command in (["archive", "--verify"], ["archive", "--verify", "--json"], ["restore", "--dsn", "host=nowhere"]):
+        assert run([*command, str(place)]) == 1
+        out, err = capsys.readouterr()
+        reason = "nothing is there: mistyped, not mounted, or nothing was archived yet"
+        assert (out, err) == ("", f"dblog: error: archive {place}/dblog_logs: {reason}\n")
+
+
+def test_a_file_that_cannot_be_read_is_not_called_damaged(
+    harmed: Archive, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the store refuses at the moment is told apart: in its line, in the JSON, and by the exit code 3."""
+    *others, day = harmed.days()
+    for other in others:
+        shutil.rmtree(Path(harmed.where, f"date={other}"))
+    (whole,) = harmed.files_of(day)
+    looped = Path(harmed.store.location, whole.path)
+    looped.unlink()
+    looped.symlink_to(looped)
+    assert run(["archive", "--verify", harmed.store.location]) == 3
+    assert f"{looped}: the file cannot be read now: Too many levels" in capsys.readouterr().err
+    assert run(["archive", "--verify", "--json", harmed.store.location]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert ([each["file"] for each in found["unread"]], found["damaged"]) == ([whole.path], [])
+    assert run(["restore", harmed.store.location, "--dsn", database.dsn]) == 1
+    assert "nothing was restored; try again when they can be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reads", [2, 6])
+def test_a_store_that_goes_away_is_not_called_damaged(
+    harmed: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], reads: int
+) -> None:
+    """A disk that is unmounted while manifests or files are read is one line and the exit code 3, and no damage."""
+    left, plain = iter(range(reads)), LocalStore.reading
+
+    def reading(store: LocalStore, path: str) -> AbstractContextManager[IO[bytes]]:
+        if next(left, None) is None:
+            Path(store.location).rename(store.location + ".elsewhere")
+        return plain(store, path)
+
+    monkeypatch.setattr(LocalStore, "reading", reading)
+    assert run(["archive", "--verify", harmed.store.location]) == 3
+    assert capsys.readouterr().err == (
+        f"dblog: error: archive {harmed.where}: it went away while it was read: nothing is known of its files\n"
+    )
 
 
 @pytest.mark.parametrize(

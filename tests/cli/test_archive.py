@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from archived import MIDNIGHT, drop, fill, noon, partition_of, table_of
+from archived import drop, fill, midnight, noon, partition_of, table_of
 from servers import Database
 
 from dblog.archive.selection import choose
@@ -77,13 +77,13 @@ def test_mistakes_are_named(capsys: pytest.CaptureFixture[str], arguments: list[
 
 def part(name: str, days: int, *, ours: bool = True, table: Table = "logs") -> Partition:
     """A partition of the day that is so many days ago."""
-    start = MIDNIGHT - timedelta(days=days)
+    start = midnight() - timedelta(days=days)
     return Partition(name, table, start, start + timedelta(days=1), False, ours, False, 0, 0)
 
 
 def test_what_is_over_is_chosen() -> None:
     """By default what is over, before a day what ends before it, by name whatever is named, and never the ledger."""
-    now = MIDNIGHT + timedelta(hours=1)
+    now = midnight() + timedelta(hours=1)
     parts = [
         part("old", 3),
         part("late", 1),
@@ -96,8 +96,8 @@ def test_what_is_over_is_chosen() -> None:
         return [found.name for found in choose(parts, now, before=before, named=named)]
 
     assert chosen() == ["old", "late"]
-    assert chosen((MIDNIGHT - timedelta(days=2)).date()) == ["old"]
-    assert chosen((MIDNIGHT + timedelta(days=9)).date()) == ["old", "late"]
+    assert chosen((midnight() - timedelta(days=2)).date()) == ["old"]
+    assert chosen((midnight() + timedelta(days=9)).date()) == ["old", "late"]
     assert chosen(None, "today", "other") == ["today", "other"]
     with pytest.raises(UsageError, match="'b' is no partition of the records"):
         chosen(None, "b")

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,10 +20,10 @@ OLD = timedelta(days=15)
 
 
 @pytest.fixture(scope="module")
-def reader(databases: Databases, migrated_template: str) -> Iterator[psycopg.Connection]:
+def reader(databases: Databases, todays_template: Callable[[], str]) -> Iterator[psycopg.Connection]:
     """A connection of a role that has SELECT on the two tables and nothing else, to a database full of records."""
     role = f"dblog_reader_{secrets.token_hex(4)}"
-    with databases.new(migrated_template) as database, database.connect() as owner:
+    with databases.new(todays_template()) as database, database.connect() as owner:
         written = write_logs(database.dsn)
         owner.execute("ANALYZE dblog_logs, dblog_batches")
         assert owner.execute("SELECT count(*) FROM dblog_logs").fetchone() == (written,)

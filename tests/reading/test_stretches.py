@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dblog.reading.stretches import stretches
@@ -27,6 +27,7 @@ def test_a_window_within_a_day_is_one_stretch() -> None:
 
 
 @given(MOMENTS, MOMENTS, MOMENTS)
+@example(NOW, NOW, datetime(6, 1, 1, tzinfo=UTC))
 def test_stretches_make_up_the_window(one: datetime, other: datetime, now: datetime) -> None:
     """Whatever the window and the clock, its stretches meet, the latest first, without a gap, and are few."""
     window = Window(min(one, other), max(one, other))

@@ -14,6 +14,7 @@ import reconfiguring_app
 from programs import Start, run_to_the_end
 from psycopg import sql
 from servers import Database
+from spools import waiting_segments
 
 from dblog import DatabaseLogHandler
 
@@ -181,8 +182,8 @@ def deliver_what_waits(database: Database, spool: Path) -> None:
     with closing(DatabaseLogHandler(database.dsn, spool_dir=spool, close_timeout=TIMEOUT)) as handler:
         handler.handle(record(SUCCESSOR))
         deadline = time.monotonic() + TIMEOUT
-        while spool.is_dir() and any(spool.rglob("*.seg")):
-            assert time.monotonic() < deadline, f"still in the spool: {list(spool.rglob('*.seg'))}"
+        while waiting := waiting_segments(spool):
+            assert time.monotonic() < deadline, f"still in the spool: {waiting}"
             handler.flush(0.1)
 
 

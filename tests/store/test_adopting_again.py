@@ -155,3 +155,19 @@ def test_rows_that_share_a_number_stay_together(database: Database) -> None:
         execute(database, f"INSERT INTO app_logs VALUES ({values})")
     assert take(database) == take(database) == 0
     assert sorted(adopted(database)) == rows(1, 6)
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_no_digest_is_asked_for_that_a_strict_server_refuses(database: Database, partitioned: bool) -> None:
+    """Adopting, twice and from partitions, needs no MD5, which servers in FIPS mode do not compute."""
+    execute(database, "ALTER FUNCTION pg_catalog.md5(text) RENAME TO md5_refused")
+    if partitioned:
+        columns = "id bigint PRIMARY KEY, timestamp timestamptz, level text, message text"
+        execute(database, f"CREATE TABLE app_logs ({columns}) PARTITION BY RANGE (id)")
+        execute(database, "CREATE TABLE app_logs_1 PARTITION OF app_logs FOR VALUES FROM (1) TO (100)")
+    else:
+        make_table(database, "timestamp timestamptz, level text, message text")
+    for number in (1, 2):
+        execute(database, f"INSERT INTO app_logs VALUES ({number}, now(), 'INFO', 'row {number}')")
+        assert take(database) == take(database) == 0
+    assert adopted(database) == rows(1, 2)

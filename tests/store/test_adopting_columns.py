@@ -42,6 +42,19 @@ def test_times_without_a_zone_are_read_in_the_one_that_is_given(database: Databa
     assert rows[1]["created_at"] is not None
 
 
+def test_a_creation_beyond_the_calendar_is_kept_beside(database: Database) -> None:
+    """What no program can read is not stored as a time: the row has the time of adopting, and `original_created_at`."""
+    odd = ("infinity", "-infinity", "0044-03-15 12:00:00+00 BC", "10000-01-01 00:00:00+00")
+    columns = "timestamp timestamptz, level text, message text, created_at timestamptz"
+    texts = (*odd, "0001-01-02 00:00:00+00", "9999-12-31 00:00:00+00")
+    rows = adopt_rows(database, columns, *(f"'2026-10-20 12:00Z', 'INFO', '', '{text}'" for text in texts))
+    assert [(row["extra_data"] or {}).get("original_created_at") for row in rows] == [*odd, None, None]
+    assert [row["created_at"] for row in rows[4:]] == [
+        datetime(1, 1, 2, tzinfo=UTC),
+        datetime(9999, 12, 31, tzinfo=UTC),
+    ]
+
+
 def test_times_that_nobody_can_believe_are_kept_beside(database: Database) -> None:
     """A wrong clock makes no partition: such a row has the time of its creation, and `original_timestamp`."""
     rows = adopt_rows(

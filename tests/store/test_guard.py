@@ -111,9 +111,16 @@ def test_the_largest_tables_lose_the_oldest(
 class Archive:
     """Takes tables, or refuses them."""
 
-    def __init__(self, *, refuse: bool = False) -> None:
+    def __init__(self, *, refuse: bool = False, closed: bool = False) -> None:
         self.taken: dict[str, int] = {}
         self.refuse = refuse
+        self.closed = closed
+
+    def check(self, connection: sa.Connection) -> None:
+        """Say so where it is another's."""
+        with connection.begin():
+            if self.closed:
+                raise DblogError("the archive is another's")
 
     def __call__(self, connection: sa.Connection, name: str) -> None:
         """Count the rows of a table."""
@@ -154,6 +161,22 @@ def test_what_cannot_be_archived_is_kept(
     assert not {old, older} & tables(database)
 
 
+def test_an_archive_that_takes_nothing_leaves_the_table_as_it_is(
+    kept: tuple[sa.Connection, Names], database: Database, connection: psycopg.Connection
+) -> None:
+    """Where the archive is found to refuse all tables, none is detached, what was left is kept, the ledger goes on."""
+    old, older = log(connection, 370, (20, "app")), log(connection, 371, (20, "app"))
+    detach(connection, older, "dblog partition of public.dblog_logs, expired, to be archived")
+    archive = Archive(closed=True)
+    shown = {each.name: each for each in planned(*kept, find_expired(*kept, POLICY), archiver=archive)}
+    removals = run(kept, POLICY, force=True, archiver=archive)
+    for plan, action in ((shown, "would keep"), (removals, "kept")):
+        assert {(plan[name].action, plan[name].note) for name in (old, older)} == {(action, "the archive is another's")}
+    assert left(connection) == [(20, "app")]
+    assert removals[old.replace("logs", "batches")].action == "dropped"
+    assert (archive.taken, run(kept, POLICY, archiver=Archive())[old].action) == ({}, "archived and dropped")
+
+
 def test_what_is_to_be_archived_first_is_said(
     kept: tuple[sa.Connection, Names], connection: psycopg.Connection
 ) -> None:
@@ -166,7 +189,7 @@ def test_what_is_to_be_archived_first_is_said(
     assert (shown.action, "dblog prune --archive URL" in shown.note) == ("would keep", True)
     actions = [
         [each.action for each in plan if each.name == old]
-        for plan in (planned(*kept, expiry, archive=True), planned(*kept, expiry, force=True))
+        for plan in (planned(*kept, expiry, archiver=Archive()), planned(*kept, expiry, force=True))
     ]
     assert actions == [["would archive and drop"], ["would drop"]]
     with pytest.raises(Refused, match="use --force --archive URL where"):

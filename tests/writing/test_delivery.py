@@ -19,6 +19,7 @@ from eventually import eventually
 from programs import IMPORTABLE
 from psycopg.conninfo import make_conninfo
 from servers import Database
+from spools import waiting_segments
 from stderr import said_so_far
 
 from dblog import DatabaseLogHandler
@@ -146,7 +147,7 @@ def test_closing_while_the_server_is_frozen(
     other = make_handler(dsn, spool_dir=tmp_path)
     log(attach(other), 30, 31)
     assert other.flush(30)
-    eventually(lambda: not with_spool or list(tmp_path.rglob("*.seg")) == [], "the spool to be empty")
+    eventually(lambda: not with_spool or not waiting_segments(tmp_path), "the spool to be empty")
     found = messages(dsn)
     assert set(found.values()) == {1}
     assert not with_spool or found == Counter(map(str, range(31)))

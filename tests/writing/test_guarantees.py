@@ -1,7 +1,6 @@
 """What each end of a process can cost: the lines of docs/guarantees.md, in programs that die."""
 
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 from eventually import eventually
 from programs import IMPORTABLE, TIMEOUT
 from servers import Database
+from spools import waiting_files
 
 from dblog import DatabaseLogHandler
 
@@ -55,11 +55,6 @@ SUDDEN = {
     "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
     "a crash in C code": "import ctypes; ctypes.string_at(0)",
 }
-
-
-def waiting_files(folder: Path) -> list[str]:
-    """The names of all files below a folder, in which others make and remove some."""
-    return sorted(name for _, _, names in os.walk(folder) for name in names)
 
 
 @pytest.fixture

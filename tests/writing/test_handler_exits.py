@@ -57,7 +57,8 @@ def test_an_orderly_end_delivers(database: Database, run: Run, stored: Stored, e
 def test_a_default_sigterm_loses_no_more_than_an_interval(database: Database, run: Run, stored: Stored) -> None:
     """SIGTERM without a handler kills at once: what was flushed is stored, and the ledger shows an unclean end."""
     code = "handler.flush()\nlogging.info('lost')\nos.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()"
-    done = run(OPENING + code, database.dsn)
+    patient = OPENING.replace("close_timeout=60", "close_timeout=60, flush_interval=3600")
+    done = run(patient + code, database.dsn)
     assert done.returncode == -signal.SIGTERM
     assert [row["message"] for row in stored(database)] == ["first"]
     assert not any(row["closing"] for row in stored(database, "dblog_batches", "batch_seq"))

@@ -11,6 +11,7 @@ from batches import NOW, WRITER, batch
 from delivered import messages
 from eventually import eventually
 from servers import Database
+from spools import waiting_segments
 
 from dblog import DatabaseLogHandler
 from dblog.batch import Rejected
@@ -81,7 +82,7 @@ def test_rows_refused_by_an_earlier_try_are_forgotten_before_all_are_committed(
     delivery.spool.abandon()
     successor = make_handler(database.dsn, spool_dir=tmp_path, flush_interval=0.01)
     attach(successor).info("successor")
-    eventually(lambda: not list(tmp_path.glob("*/0*.seg")), "the batch to be found in the ledger")
+    eventually(lambda: not waiting_segments(tmp_path), "the batch to be found in the ledger")
     successor.close()
     found = messages(database.dsn)
     assert (found["good"], found["refused at first"]) == (1, 1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from dblog.errors import DblogError
-from dblog.store.adopting.source import FILE, Source
+from dblog.store.adopting.source import FILE, Source, digest
 from dblog.store.adopting.state import State, read_state
 from dblog.store.engine import verbatim
 from dblog.store.names import Names
@@ -68,7 +68,7 @@ def file_of(connection: sa.Connection, source: Source) -> str | None:
     return file
 
 
-_DIGEST = """md5(concat_ws(' ', s."timestamp", s.message))"""
+_DIGEST = digest("""concat_ws(' ', s."timestamp", s.message)""")
 _FILE = sa.text(f"SELECT {FILE} FROM pg_class c WHERE oid = to_regclass(:table)")
 
 

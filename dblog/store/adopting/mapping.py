@@ -9,7 +9,7 @@ from dblog import defaults
 from dblog.columns import LOG_COLUMNS
 from dblog.errors import UsageError
 from dblog.store.adopting.source import INTEGERS, ZONED, Source
-from dblog.store.quoting import literal, quoted
+from dblog.store.quoting import in_calendar, literal, quoted
 
 OLDEST: Final = "2000-01-01 00:00+00"
 """No record of a program is older: what says so has a wrong clock, and would need a partition of its own."""
@@ -104,10 +104,11 @@ def map_columns(source: Source, zone: str | None, now: datetime) -> Mapping:
             if cell.spilled
         ),
         ("original_timestamp", disbelieved),
+        ("original_created_at", f"CASE WHEN NOT {in_calendar(created)} THEN {created}::text END"),
     ]
     values = {name: cell.value for name, cell in cells.items()}
     values |= {"level_no": level_no, "level": level, "extra_data": _extra(source, more)}
-    values["created_at"] = f"coalesce({created}, now())"
+    values["created_at"] = f"CASE WHEN {in_calendar(created)} THEN {created} ELSE now() END"
     return Mapping(moment, values, unmapped)
 
 

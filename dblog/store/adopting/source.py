@@ -89,11 +89,15 @@ def _look(connection: sa.Connection, table: str) -> Source:
     return Source(found.nspname, found.relname, found.oid, columns, found.size, found.file)
 
 
-FILE: Final = """
-    concat_ws(' ', c.oid, pg_relation_filenode(c.oid), (
-        SELECT md5(string_agg(concat_ws(' ', CAST(relid AS oid), pg_relation_filenode(relid)), ',' ORDER BY relid))
-        FROM pg_partition_tree(c.oid)
-    ))
+def digest(text: str) -> str:
+    """The SHA-256 of a text in SQL, in hexadecimal digits: unlike MD5, no server refuses it."""
+    return f"encode(sha256(convert_to({text}, getdatabaseencoding())), 'hex')"
+
+
+_PARTS: Final = "string_agg(concat_ws(' ', CAST(relid AS oid), pg_relation_filenode(relid)), ',' ORDER BY relid)"
+
+FILE: Final = f"""
+    concat_ws(' ', c.oid, pg_relation_filenode(c.oid), (SELECT {digest(_PARTS)} FROM pg_partition_tree(c.oid)))
 """
 """What `Source.file` is of a table `c` of pg_class."""
 

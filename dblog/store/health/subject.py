@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from dblog.fields import IndexProfile
 from dblog.periods import PartitionBy
 from dblog.settings import Settings
+from dblog.store.archivers import lacking_option
 from dblog.store.marks import Leftover
 from dblog.store.names import Names
 from dblog.store.partitions import Partition
@@ -39,10 +40,8 @@ class Subject:
 
 def prune(subject: Subject, *options: str) -> str:
     """The command that finishes what the retention has begun, and loses nothing that is to be archived first."""
-    unarchived = subject.settings.logging.database.archive is None and any(
-        left.mark.archive for left in subject.leftovers
-    )
-    return " ".join(["dblog prune", *options, *(["--archive URL"] if unarchived else [])])
+    archives = subject.settings.logging.database.archive is not None
+    return " ".join(["dblog prune", *options]) + lacking_option(subject.leftovers, archives=archives)
 
 
 def psql(statements: Iterable[str]) -> str:

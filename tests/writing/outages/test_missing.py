@@ -10,7 +10,6 @@ from psycopg.conninfo import conninfo_to_dict
 from servers import Database
 
 Start = Callable[..., Application]
-TODAY = f"dblog_logs_p{datetime.now(UTC):%Y%m%d}"
 
 
 @pytest.mark.parametrize(
@@ -24,7 +23,7 @@ TODAY = f"dblog_logs_p{datetime.now(UTC):%Y%m%d}"
             "a column is missing",
         ),
         (
-            f"ALTER TABLE dblog_logs DETACH PARTITION {TODAY}; "
+            "ALTER TABLE dblog_logs DETACH PARTITION {today}; "
             "ALTER FUNCTION dblog_make_partition(timestamptz) RENAME TO hidden",
             "ALTER FUNCTION hidden(timestamptz) RENAME TO dblog_make_partition",
             "a function is missing",
@@ -52,10 +51,11 @@ def test_what_somebody_has_to_mend(
 ) -> None:
     """What is wrong is said; once it is mended, all that was logged meanwhile arrives without a restart."""
     role = sql.Identifier(str(conninfo_to_dict(writer)["user"]))
+    today = f"dblog_logs_p{datetime.now(UTC):%Y%m%d}"
 
     def execute(text: str) -> None:
         with database.connect() as owner:
-            owner.execute(sql.SQL(text).format(role=role))
+            owner.execute(sql.SQL(text).format(role=role, today=sql.Identifier(today)))
             if "SET default" in text:  # which counts for new sessions only
                 owner.execute(
                     "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'dblog'"
@@ -63,7 +63,7 @@ def test_what_somebody_has_to_mend(
 
     application = start(writer, auto_create=False)
     application.survive(lambda: execute(harm), lambda: execute(repair), saying)
-    application.check(database.dsn, "dblog_logs", *([TODAY] if "DETACH" in harm else []))
+    application.check(database.dsn, "dblog_logs", *([today] if "DETACH" in harm else []))
 
 
 def test_tables_that_were_dropped_are_made_again(database: Database, start: Start) -> None:
