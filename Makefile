@@ -31,7 +31,7 @@ torture: $(TOOLS) ## Run all tests, the long and brutal ones, too
 bench: $(TOOLS) ## Measure, side by side with what people use otherwise
 	$(BIN)/python -m benchmarks $(ARGS)
 
-guard: $(TOOLS) ## Measure shortly; fail if dblog has become slower by a factor, or waits for a lock
+guard: $(TOOLS) ## Measure shortly; fail if dblog has become slower by a factor
 	$(BIN)/python -m benchmarks --guard
 
 lint: $(TOOLS) ## Check style and formatting

@@ -83,7 +83,8 @@ class Measured:
     def ratio(self, contender: str, other: str, figure: str) -> float:
         """How many times the other's figure: the median over the rounds, in each of which both were measured."""
         pairs = zip(self.values(contender, figure), self.values(other, figure), strict=True)
-        return statistics.median(mine / theirs if theirs else math.nan for mine, theirs in pairs)
+        ratios = [mine / theirs for mine, theirs in pairs if theirs]
+        return statistics.median([ratio for ratio in ratios if not math.isnan(ratio)] or [math.nan])
 
 
 def take_turns(table: Table, rounds: int) -> Measured:

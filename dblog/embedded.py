@@ -8,7 +8,6 @@ stops the server and removes the folder.
 
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from dblog.binaries import (
     version_of,
 )
 from dblog.errors import DblogError
+from dblog.ports import free_port, reserve
 
 START_TIMEOUT: Final = 60.0
 """Seconds for a start, including the recovery after a crash."""
@@ -78,7 +78,7 @@ class EmbeddedServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._reservation = ExitStack()
-        self.port = _free_port()
+        self.port = free_port()
         """The TCP port; the same from the first start to the last, and nobody else's while the server is down."""
 
     @property
@@ -166,7 +166,7 @@ class EmbeddedServer:
         self.close()
 
     def _initialize(self) -> None:
-        self._reservation.enter_context(_reserve(self.port))
+        self._reservation.enter_context(reserve(self.port))
         home = self._home = make_home(self._account)
         self._watchdog = spawn(
             ["/bin/sh", "-c", _WATCHDOG, home], Account(), output=subprocess.DEVNULL, stdin=subprocess.PIPE
@@ -241,19 +241,3 @@ def _locale(version: tuple[int, ...]) -> list[str]:
     if version >= (17,):
         return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     return ["--locale=en_US.UTF-8" if sys.platform == "darwin" else "--locale=C.UTF-8"]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _reserve(port: int) -> socket.socket:
-    """Keep a port from being given to others for as long as the socket is open."""
-    holder = socket.socket()
-    if sys.platform == "linux":  # elsewhere the server could not listen where another socket is bound
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):  # somebody was faster: the server will say so
-            holder.bind(("127.0.0.1", port))
-    return holder

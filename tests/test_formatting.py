@@ -4,15 +4,18 @@ import asyncio
 import json
 import logging
 import logging.config
+import pickle
 import sys
 from typing import Any
 
 import pytest
+from failures import caught, fall
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dblog.formatting import JsonFormatter, TextFormatter
 
+FORMATTERS: list[logging.Formatter] = [TextFormatter("%(message)s"), JsonFormatter()]
 ALWAYS = {"timestamp", "level", "logger", "message", "process", "thread", "module", "function", "path", "line"}
 
 
@@ -189,3 +192,11 @@ def test_both_can_be_named_in_a_dict_config(capsys: pytest.CaptureFixture[str]) 
     first, *others = capsys.readouterr().out.splitlines()
     assert json.loads(first)["service"] == "web"
     assert others == ["own a\\nb", "class a\\nb"]
+
+
+@pytest.mark.parametrize("formatter", FORMATTERS, ids=["text", "JSON"])
+def test_a_formatter_goes_to_other_processes(formatter: logging.Formatter) -> None:
+    """A formatter that has met exceptions can be pickled, and writes the same lines in the process that it goes to."""
+    made = record(exc_info=caught(lambda: fall(2, ValueError("lost"))))
+    line = formatter.format(made)
+    assert pickle.loads(pickle.dumps(formatter)).format(made) == line  # noqa: S301 - our own

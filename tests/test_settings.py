@@ -2,8 +2,10 @@
 
 import inspect
 import logging
+from pathlib import Path
 
 import pytest
+from programs import run_to_the_end
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr, ValidationError
 
@@ -147,3 +149,8 @@ def test_the_handler_gets_all_of_it() -> None:
     assert (chosen.service, chosen.batch_size, chosen.spool_dir) == ("shop", 7, "/var/spool/x")
     assert (chosen.schema_name, chosen.table_prefix, chosen.auto_create, chosen.indexes) == ("s", "t", False, "full")
     assert (chosen.level, chosen.dsn.get_secret_value()) == (20, "dbname=x")
+
+
+def test_threads_may_be_the_first_to_use_settings() -> None:
+    """Threads that make their handlers at the same moment, before anybody has used the settings, all get them."""
+    assert run_to_the_end(str(Path(__file__).with_name("first_settings.py"))) == "16 handlers\n"

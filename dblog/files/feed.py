@@ -110,7 +110,8 @@ class Feed:
 
     def drain(self, timeout: float = FOREVER, then: Callable[[], object] | None = None) -> bool:
         """Write what waits, once its turn comes within `timeout` seconds; False where that was not possible."""
-        lock, held = self._turn.lock, list[bool]()
+        lock = self._turn.lock
+        held: list[bool] = []
         try:
             if not acquire(lock, held, timeout=timeout):
                 return False

@@ -135,10 +135,10 @@ class Intake:
             if level >= logging.ERROR or self._stepper.asleep:
                 self._wake(urgent=level >= logging.ERROR)
         except Exception as error:  # noqa: BLE001 - logging must never become the application's trouble
-            with suppress(Exception):  # at the limit of recursion even counting may fail
+            with suppress(Exception):  # at the limit of recursion even saying so may fail
                 if line is None:
                     self._count_dropped(cell, getattr(record, "levelno", None))
-            self._announce(error)
+                self._announce(error)
         finally:
             cell.depth -= 1
 
@@ -169,11 +169,11 @@ class Intake:
             if urgent or self._stepper.asleep:
                 self._wake(urgent=urgent)
         except Exception as error:  # noqa: BLE001 - logging must never become the application's trouble
-            self._announce(error)
+            with suppress(Exception):
+                self._announce(error)
 
     def _announce(self, error: Exception) -> None:
-        with suppress(Exception):  # at the limit of recursion even saying so may fail
-            self._announcer.announce("emit", f"a record could not be taken: {type(error).__name__}")
+        self._announcer.announce("emit", f"a record could not be taken: {type(error).__name__}")
 
     def _wake(self, *, urgent: bool) -> None:
         """Have somebody look after the record: the worker, or where that has ended this thread."""

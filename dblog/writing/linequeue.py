@@ -91,7 +91,7 @@ class LineQueue:
 
     def wait_for_room(self, timeout: float) -> bool:
         """Wait until the queue is not full; False when `timeout` seconds are over."""
-        with self._room:
+        with self._lock:  # not the condition, in whose own code a signal handler could raise with the lock held
             return self._room.wait_for(lambda: not self.is_full, timeout)
 
     def publish(self, size: int, *, wait: bool = True) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Final
 
-from dblog.copytext import NULL, cut, escape, is_storable, make_storable, unescape
+from dblog.copytext import NULL, before_escape, cut, escape, is_storable, make_storable
 from dblog.writing.attributes import added_names, class_name, extra_of, is_traced, shown, trace_of
 from dblog.writing.extra import ExtraEncoder
 from dblog.writing.tracebacks import Tracebacks
@@ -91,12 +91,12 @@ class LineParts:
 
     def failure(self, record: logging.LogRecord) -> str:
         """The fields exception_type, exception and stack_info."""
+        stack = self.text(shown(record.stack_info)) if record.stack_info else NULL
         info, kind, exception = record.exc_info, NULL, NULL
         if isinstance(info, tuple) and info[0] is not None:
             kind, exception = self._name(class_name(info[0])), self._traceback(*info)
         elif record.exc_text:
             exception = self.text(shown(record.exc_text))
-        stack = self.text(shown(record.stack_info)) if record.stack_info else NULL
         return f"{kind}\t{exception}\t{stack}"
 
     def _traceback(self, kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> str:
@@ -106,7 +106,7 @@ class LineParts:
             self.count_repair()
             text = f"{class_name(kind)}: <its traceback could not be formatted: {type(broken).__name__}>"
             return self.text(text)
-        return text if len(text) <= self.short and is_storable(text) else self.text(unescape(text))
+        return text if len(text) <= self.short and is_storable(text) else self.text(before_escape(text))
 
     def text(self, text: str) -> str:
         """A long text: storable, cut if need be, escaped."""

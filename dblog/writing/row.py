@@ -99,6 +99,11 @@ class RowEncoder:
                 thread = self._threads[thread_key]
             except KeyError:
                 thread = self._remember(self._threads, thread_key, self._parts.thread(record, task))
+            message = record.msg
+            if record.args or type(message) is not str:
+                message = record.getMessage()
+            if len(message) > self._short or not message.isprintable() or "\\" in message:
+                message = self._parts.text(message)
             if (
                 record.exc_info
                 or record.exc_text
@@ -117,11 +122,6 @@ class RowEncoder:
                 else:
                     data = data.replace("\\", "\\\\") or NULL
                     details = f"{UNTRACED}\t{data}"
-            message = record.msg
-            if record.args or type(message) is not str:
-                message = record.getMessage()
-            if len(message) > self._short or not message.isprintable() or "\\" in message:
-                message = self._parts.text(message)
             return f"{stamp}\t{site}\t{thread}\t{details}\t{message}\n".encode()
         except Exception:  # noqa: BLE001 - whatever is odd about a record, it is not lost
             self._parts.count_repair()

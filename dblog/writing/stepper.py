@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from dblog.processes import WORKER_THREAD
@@ -63,7 +64,6 @@ class Stepper:
         """True while nobody but a caller with a record will see to it: the thread sleeps, or has ended."""
         self.ended = False
         """True after the last step."""
-        self._end = threading.Event()
         self._step = step
         self._may_sleep = may_sleep
         self._idle_limit = idle_limit
@@ -71,8 +71,10 @@ class Stepper:
         self._announcer = announcer
         self._thread: threading.Thread | None = None
         self._starting = threading.RLock()  # re-entrant: a signal handler may log while its thread starts the worker
-        self._alarm = threading.Lock()  # a lock, not an Event: its release is safe in a signal handler
+        # Locks, not Events: their release is safe in a signal handler, and where one raises.
+        self._alarm, self._end = threading.Lock(), threading.Lock()
         self._alarm.acquire()
+        self._end.acquire()  # until the last step
 
     @property
     def is_alive(self) -> bool:
@@ -106,11 +108,15 @@ class Stepper:
         """Let no further step be made."""
         self.ended = True
         self.asleep = True
-        self._end.set()
+        with suppress(RuntimeError):  # it is free already
+            self._end.release()
 
     def await_end(self, timeout: float, patience: float) -> None:
         """Wait for the last step, `timeout` seconds at most, and `patience` more until the thread has let go of all."""
-        ended = self._end.wait(timeout)
+        ended = self._end.acquire(timeout=timeout)
+        if ended:
+            with suppress(RuntimeError):  # somebody who ends it once more was faster
+                self._end.release()
         thread = self._thread
         if ended and isinstance(thread, _StepperThread) and thread is not threading.current_thread():
             thread.join(patience)

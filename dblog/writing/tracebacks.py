@@ -65,6 +65,10 @@ class Tracebacks:
                 text = None
         return text or self._shape("".join(traceback.format_exception(kind, error, trace)).removesuffix("\n"))
 
+    def __reduce__(self) -> tuple[type["Tracebacks"], tuple[Callable[[str], str]]]:
+        """For another process, which has frames of its own."""
+        return Tracebacks, (self._shape,)
+
     def _chain(self, error: BaseException, trace: TracebackType | None) -> str | None:
         """An exception with those that led to it, the first one first; None where one of them is special."""
         text = self._alone(error, trace)

@@ -254,7 +254,7 @@ class Worker:
         return True
 
     def _settled(self, batch: Batch) -> None:
-        with self._progress:
+        with self._owner:  # not the condition, in whose own code a signal handler could raise with the lock held
             if self._pending is batch:
                 self._pending = None
             self._progress.notify_all()
@@ -286,7 +286,7 @@ class Worker:
             closing = self._queue.closing_batch()
             if not (ready and self._delivery.attempt(closing, now)):
                 self._delivery.divert(closing)
-        with self._progress:
+        with self._owner:
             self.stepper.end()
             self._upkeep.finish()
             self._delivery.close_spool()

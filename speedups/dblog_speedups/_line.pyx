@@ -2,8 +2,8 @@
 """The common case of a logging call: an ordinary record, whose call site, thread and extra keys are known already.
 
 Only the text of an exception calls code of the application: all other values are of the built-in types themselves, not
-of classes derived from them. That, a finalizer or a signal handler comes before anything was changed: a record is either
-left alone, for the code in Python to take, or appended and counted without a pause.
+of classes derived from them. That, a finalizer or a signal handler comes before the record is taken: it is either left
+alone, for the code in Python, or appended and counted without a pause.
 """
 
 import logging
@@ -375,11 +375,11 @@ cdef class Taker:
             return False
         cdef bytes line
         if has_failed(&found):
-            cell.depth = 1  # what the exception logs while it is shown is taken in Python, which sees to the depth
+            cell.depth += 1  # what the exception logs while it is shown is taken in Python, which sees to the depth
             try:
                 line = self.encoder.line_of(&found, record)
             finally:
-                cell.depth = 0
+                cell.depth -= 1
         else:
             line = self.encoder.line_of(&found, record)
         if line is None:
@@ -391,10 +391,7 @@ cdef class Taker:
         cdef bint urgent = level >= self.urgent_level
         self.append(line)
         cell.size = size
-        if count is not NULL:
-            counts[level] = <object>count + 1
-        else:
-            cell.count(level)
+        counts[level] = 1 if count is NULL else <object>count + 1
         if urgent or size >= self.publish_bytes or self.stepper.asleep:
             self.look_after(cell, urgent)
         return True

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dblog import DatabaseLogHandler
 from dblog.batch import Batch
+from dblog.locks import Lock
 from dblog.writing.linequeue import LINE_OVERHEAD, RESERVE, LineQueue
 
 STAMP = "2026-11-21 10:00:00.00000{}+00"
@@ -125,14 +126,16 @@ def test_who_waits_for_room_is_told() -> None:
 
 
 @contextmanager
-def occupied(queue: LineQueue) -> Iterator[None]:
-    """Have another thread in the queue's lock for the time of the block."""
+def occupied(lock: Lock) -> Iterator[None]:
+    """Have another thread hold a lock for the time of the block, which must not wait for it."""
     inside, leave = threading.Event(), threading.Event()
+    in_time: list[bool] = []
 
     def stay() -> None:
-        with queue._lock:
-            inside.set()
-            leave.wait(30)
+        lock.acquire()
+        inside.set()
+        in_time.append(leave.wait(30))
+        lock.release()
 
     thread = threading.Thread(target=stay)
     thread.start()
@@ -142,12 +145,13 @@ def occupied(queue: LineQueue) -> Iterator[None]:
     finally:
         leave.set()
         thread.join(30)
+    assert in_time == [True]
 
 
 def test_reports_need_not_wait_for_each_other() -> None:
     """Who does not want to wait for another thread's report is told that its own was not made."""
     queue = LineQueue(1000)
-    with occupied(queue):
+    with occupied(queue._lock):
         assert not queue.publish(7, wait=False)
     assert queue.size == 0
     assert queue.publish(7, wait=False)
@@ -155,12 +159,13 @@ def test_reports_need_not_wait_for_each_other() -> None:
 
 
 def test_a_call_does_not_wait_for_other_threads(make_handler: Callable[..., DatabaseLogHandler]) -> None:
-    """What a thread cannot report at once, because another one is at the queue, it reports with a later record."""
+    """A call takes no lock: what it cannot report, because another thread is at the queue, a later one reports."""
     handler = make_handler("host=127.0.0.1 port=1", flush_interval=600)
     queue = handler._writer._queue
     logger = logging.Logger("app")
     logger.addHandler(handler)
-    with occupied(queue):
+    assert handler.lock is not None
+    with occupied(queue._lock), occupied(handler._writer.worker._owner), occupied(handler.lock):
         for _ in range(30):
             logger.info("x" * 1000)  # nearly twice as much as is reported at a time
     assert (queue.size, len(queue)) == (0, 30)

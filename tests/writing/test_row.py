@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from encoded import DAY, MISSING, NOW, encode, encoder, fields, record
+from failures import caught, expected, fall
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dblog import defaults
+from dblog.copytext import cut
 
 
 def test_an_ordinary_record_fills_its_columns() -> None:
@@ -156,6 +158,17 @@ def test_a_message_of_ten_megabytes_is_cut_visibly() -> None:
     assert len(message.encode()) <= defaults.MAX_FIELD_BYTES
     assert message.startswith("éééé")
     assert message.endswith("… [cut by dblog: 10000000 bytes in all]")
+    assert rows.repaired == 1
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["first", "again"])
+def test_an_exception_of_ten_megabytes_is_cut_visibly(known: bool) -> None:
+    """An exception beyond the limit keeps its beginning and says how long it was, escapes not counted."""
+    rows, info = encoder(), caught(lambda: fall(2, ValueError("é\n\\" * 2_500_000)))
+    if known:
+        rows.encode(record(exc_info=caught(lambda: fall(2, ValueError("known")))))
+    exception = fields(rows.encode(record(exc_info=info)))["exception"]
+    assert exception == cut(expected(info), defaults.MAX_FIELD_BYTES)
     assert rows.repaired == 1
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from eventually import eventually
 from failures import caught, expected, fall
+from interruptions import Interruption
 from servers import Database
 
 from dblog import DatabaseLogHandler
@@ -36,10 +37,6 @@ class TalkativeError(Exception):
     def __str__(self) -> str:
         self.act(self)
         return "told"
-
-
-class Interruption(BaseException):
-    """What a signal handler raises, as that of Ctrl-C does."""
 
 
 def warm(handler: DatabaseLogHandler, logger: logging.Logger) -> None:
