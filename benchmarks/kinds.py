@@ -15,7 +15,7 @@ KINDS = {
     "arguments": 'with arguments: `info("order %d of %s was paid", number, customer)`',
     "extra": "with arguments and `extra` of two values",
     "exception": "with an exception, five frames deep, the same each time: `error(..., exc_info=error)`",
-    "exceptions": f"with {DIFFERENT} exceptions from as many places in turn, {min(DEPTHS)} to {max(DEPTHS)} frames deep",
+    "exceptions": f"with {DIFFERENT} exceptions from as many places in turn, {min(DEPTHS)} to {max(DEPTHS)} frames",
     "line": "real log lines as messages",
 }
 CALLS = ("plain", "arguments", "extra", "exception", "exceptions")

@@ -3,9 +3,10 @@
 A file without a manifest counts for nothing: whoever wrote it did not come to its end.
 """
 
+import errno
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -15,8 +16,9 @@ from dblog.archive import unfinished
 from dblog.archive.formats import format_of
 from dblog.archive.interfaces import Rows, Store
 from dblog.archive.manifest import Manifest
-from dblog.archive.problems import Damaged, StoreError, Unread, Unusable
+from dblog.archive.problems import Damaged, Unread, Unusable
 from dblog.archive.stores import clear_errors, open_store, reason_of
+from dblog.errors import DblogError
 from dblog.store.names import Names
 
 FIRST: Final = date.min
@@ -70,47 +72,34 @@ class Archive:
         with clear_errors(self.where):
             return bool(self.store.names(self.folder))
 
-    def look_again(self) -> None:
-        """Make sure that only a file is in trouble, and not the store.
+    def require(self) -> None:
+        """Make sure that something was archived here.
 
         Raises:
-            StoreError: The store went away.
+            DblogError: Nothing was.
+            StoreError: It cannot be read.
         """
         if not self.is_there():
-            raise StoreError(f"archive {self.where}: it went away while it was read: nothing is known of its files")
+            raise DblogError(
+                f"archive {self.where}: nothing is there: mistyped, not mounted, or nothing was archived yet"
+            )
 
     def days(self, first: date = FIRST, last: date = LAST) -> list[date]:
         """The days, from the first to the last, that the archive has a folder for, oldest first."""
         found = (_day_of(name) for name in self.store.names(self.folder))
         return sorted(day for day in found if day is not None and first <= day <= last)
 
+    def names(self, day: date) -> list[str]:
+        """The names in the folder of a day."""
+        return self.store.names(self.folder_of(day))
+
     def files(self, first: date = FIRST, last: date = LAST) -> list[ArchivedFile]:
         """The files of some days by time.
 
         Raises:
             Unusable: A manifest is.
-            StoreError: The store went away.
         """
-        found, unusable = self.survey(first, last)
-        if unusable:
-            raise unusable[0]
-        return found
-
-    def survey(self, first: date = FIRST, last: date = LAST) -> tuple[list[ArchivedFile], list[Unusable]]:
-        """The files of some days by time, and what is wrong with manifests that cannot be used.
-
-        Raises:
-            StoreError: The store went away.
-        """
-        found, unusable = list[ArchivedFile](), list[Unusable]()
-        for day in self.days(first, last):
-            for path in self._manifests(day):
-                try:
-                    found.append(self._file(day, path))
-                except Unusable as error:
-                    self.look_again()
-                    unusable.append(error)
-        return sorted(found, key=lambda file: (file.day, file.manifest.time_from, file.path)), unusable
+        return in_order(file for day in self.days(first, last) for file in self.files_of(day))
 
     def files_of(self, day: date) -> list[ArchivedFile]:
         """The files of a day.
@@ -118,31 +107,40 @@ class Archive:
         Raises:
             Unusable: A manifest is.
         """
-        return [self._file(day, path) for path in self._manifests(day)]
+        return [self.file(day, name) for name in self.names(day) if is_manifest(name)]
 
-    def strays(self) -> list[str]:
-        """The files with rows that have no manifest, below the root: unfinished, or their manifests are lost."""
-        found = []
-        for folder in map(self._folder, self.days()):
-            names = self.store.names(folder)
-            rows = (name for name in names if re.fullmatch(rf"[^._].*{unfinished.NUMBERED}", name))
-            found += [f"{folder}/{name}" for name in rows if f"_{name}.json" not in names]
-        return found
+    def file(self, day: date, manifest: str) -> ArchivedFile:
+        """The file that a manifest of a day speaks of.
+
+        Raises:
+            Unusable: The manifest is.
+        """
+        path = f"{self.folder_of(day)}/{manifest}"
+        try:
+            with self.store.reading(path) as source:
+                found = Manifest.from_json(source.read())
+        except OSError as error:
+            raise self.unread(path, "manifest", error) from None
+        except ValueError as error:
+            raise self._damaged(path, str(error)) from None
+        if found.name != manifest:
+            raise self._damaged(path, f"the manifest is of another file, {found.file!r}")
+        return ArchivedFile(day, found, f"{self.folder_of(day)}/{found.file}")
 
     def path_for(self, day: date, partition: str, suffix: str) -> str:
         """The path of the next file of a partition: the first number that no file has, nor a manifest."""
-        taken = {name.lstrip("_").partition(".")[0] for name in self.store.names(self._folder(day))}
+        taken = {name.lstrip("_").partition(".")[0] for name in self.names(day)}
         stem = _stem_of(partition)
         number = next(number for number in range(1, len(taken) + 2) if f"{stem}-{number}" not in taken)
-        return f"{self._folder(day)}/{stem}-{number}.{suffix}"
+        return f"{self.folder_of(day)}/{stem}-{number}.{suffix}"
 
     def clear(self, day: date, partition: str) -> None:
         """Remove what runs that were cut short have left of a partition's day; nobody else may be writing it."""
-        unfinished.clear(self.store, self._folder(day), _stem_of(partition))
+        unfinished.clear(self.store, self.folder_of(day), _stem_of(partition))
 
     def put(self, day: date, manifest: Manifest) -> None:
         """Make a file count."""
-        folder = self._folder(day)
+        folder = self.folder_of(day)
         with self.store.writing(f"{folder}/{manifest.name}") as sink:
             sink.write(manifest.to_json())
         unfinished.end(self.store, f"{folder}/{manifest.file}")
@@ -172,7 +170,7 @@ class Archive:
             with self.opened(file) as source:
                 digest = digest_of(source)
         except OSError as error:
-            raise self._unread(file.path, "file", error) from None
+            raise self.unread(file.path, "file", error) from None
         if digest != file.manifest.sha256:
             raise self.damaged(file, "its SHA-256 is not that of the manifest")
 
@@ -200,31 +198,27 @@ class Archive:
     def _damaged(self, path: str, reason: str) -> Damaged:
         return Damaged(self.store.location, path, reason)
 
-    def _unread(self, path: str, what: str, error: OSError) -> Unusable:
+    def unread(self, path: str, what: str, error: OSError) -> Unusable:
+        """The error that something cannot be read: damage where the disk itself says so."""
         if isinstance(error, IsADirectoryError):
             return self._damaged(path, f"the {what} is a folder")
+        if error.errno == errno.EIO:
+            return self._damaged(path, f"the {what} cannot be read: {reason_of(error)}")
         return Unread(self.store.location, path, f"the {what} cannot be read now: {reason_of(error)}")
 
-    def _folder(self, day: date) -> str:
+    def folder_of(self, day: date) -> str:
+        """The folder of a day, below the root."""
         return f"{self.folder}/{_FOLDER}{day.isoformat()}"
 
-    def _manifests(self, day: date) -> list[str]:
-        folder = self._folder(day)
-        names = (name for name in self.store.names(folder) if name.startswith("_") and name.endswith(".json"))
-        return [f"{folder}/{name}" for name in names]
 
-    def _file(self, day: date, path: str) -> ArchivedFile:
-        folder, _, name = path.rpartition("/")
-        try:
-            with self.store.reading(path) as source:
-                manifest = Manifest.from_json(source.read())
-        except OSError as error:
-            raise self._unread(path, "manifest", error) from None
-        except ValueError as error:
-            raise self._damaged(path, str(error)) from None
-        if manifest.name != name:
-            raise self._damaged(path, f"the manifest is of another file, {manifest.file!r}")
-        return ArchivedFile(day, manifest, f"{folder}/{manifest.file}")
+def is_manifest(name: str) -> bool:
+    """Whether a name is that of a manifest."""
+    return name.startswith("_") and name.endswith(".json")
+
+
+def in_order(files: Iterable[ArchivedFile]) -> list[ArchivedFile]:
+    """Files by time."""
+    return sorted(files, key=lambda file: (file.day, file.manifest.time_from, file.path))
 
 
 def digest_of(source: IO[bytes]) -> str:

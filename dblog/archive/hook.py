@@ -30,22 +30,24 @@ class _Hook:
 
     def check(self, connection: sa.Connection) -> None:
         """Make sure that the archive can be read and is this installation's, or may become so."""
-        with _clear_errors("nothing"), clear_errors(self._archive.where), connection.begin():
-            claims.check(self._archive, installation_of(connection, self._names))
+        with _clear_errors("the archive cannot be checked"), connection.begin():
+            mine = installation_of(connection, self._names)
+        with clear_errors(self._archive.where):  # a store may be slow: no transaction waits for it
+            claims.check(self._archive, mine)
 
     def __call__(self, connection: sa.Connection, table: str) -> None:
         """Archive a table."""
-        with _clear_errors(table):
+        with _clear_errors(f"{table} cannot be archived"):
             for _ in archive_partition(connection.engine, self._names, table, self._archive, self._form, thorough=True):
                 pass
 
 
 @contextmanager
-def _clear_errors(what: str) -> Iterator[None]:
+def _clear_errors(problem: str) -> Iterator[None]:
     try:
         yield
     except (DBAPIError, psycopg.Error) as error:  # COPY is the driver's own
-        raise DblogError(f"{what} cannot be archived: {describe(error)}") from None
+        raise DblogError(f"{problem}: {describe(error)}") from None
 
 
 def archiver(location: str, names: Names, form: FormatName | None = None) -> Archiver:

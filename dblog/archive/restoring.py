@@ -1,6 +1,6 @@
 """Archived rows, back in the table: each of them once, however often they are restored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,7 +15,7 @@ from dblog.store.beyond import ensure_partition
 from dblog.store.engine import verbatim
 from dblog.store.horizons import holds_of, record_hold
 from dblog.store.names import Names
-from dblog.store.partitions import list_partitions, server_now
+from dblog.store.partitions import Partition, list_partitions, server_now
 from dblog.store.schema import settings_table
 
 
@@ -39,8 +39,7 @@ def restore(
     Rows that are in the table already, by time and id, stay as they are. So whoever was cut short begins anew.
 
     Args:
-        connection: Of the owner of the tables, in no transaction. For each file a second one is opened, with one
-            transaction: so a pooler may give each transaction another session.
+        connection: Of the owner of the tables, in no transaction. A pooler may give each transaction another session.
         names: The tables.
         archive: Where the files are.
         files: Those that were found to be whole. Of two with the same row, the one that was written later counts.
@@ -51,54 +50,76 @@ def restore(
         DblogError: A file is missing or damaged, or has columns that the table lacks; nothing of it is restored.
     """
     for file in sorted(files, key=lambda file: (file.day, -file.manifest.written_at.timestamp())):
-        with clear_errors(archive.where), connection.engine.connect() as own, own.begin():
-            came = _bring_back(connection, own, names, archive, file, keep_days)
+        with clear_errors(archive.where):
+            came = _bring_back(connection, names, archive, file, keep_days)
         yield Restored(file.day, file.path, file.manifest.rows, came)
 
 
-def _bring_back(
-    connection: sa.Connection, own: sa.Connection, names: Names, archive: Archive, file: ArchivedFile, keep_days: int
-) -> int:
-    """Insert what the table lacks of a file; the partitions for it are there and held before. Returns how many rows."""
-    make_stage(own, names.qualified(names.logs))
-    stage(own, archive, file)
+def _bring_back(connection: sa.Connection, names: Names, archive: Archive, file: ArchivedFile, keep_days: int) -> int:
+    """Insert what the table lacks of a file, once the partitions for it are there and held. Returns how many rows."""
     with connection.begin():
         until = server_now(connection) + timedelta(days=keep_days)
-    _renew_holds(connection, names, file, until)
-    if not _make_room(connection, own, names, file, until):
-        return 0
-    came = own.execute(verbatim(_insert(names, file))).rowcount
-    if came:
-        _note(own, names, file.day)
-    return came
+        known = list_partitions(connection, names)
+    _renew_holds(connection, names, known, file, until)
+    ready = set[str]()
+    needed = _surely_needed(known, file)
+    while True:
+        for moment in needed:
+            part = ensure_partition(connection, names, moment, "day")
+            with connection.begin():  # by itself, and before: the retention looks at it
+                record_hold(connection, names, part.name, until)
+            ready.add(part.name)
+        with connection.begin() as work:
+            make_stage(connection, names.qualified(names.logs))
+            stage(connection, archive, file)
+            needed = _needed(connection, names, file, ready)
+            if not needed:
+                came = connection.execute(verbatim(_insert(names, file))).rowcount if ready else 0
+                if came:
+                    _note(connection, names, file.day)
+                return came
+            work.rollback()  # what is made and held has to be committed before rows are put there
 
 
-def _make_room(
-    connection: sa.Connection, own: sa.Connection, names: Names, file: ArchivedFile, until: datetime
-) -> bool:
-    """Make the partitions of all rows that the table lacks where they are missing, and hold them; whether there are."""
-    first = moment = _first_lacking(own, names, file, "true")
+def _surely_needed(known: Sequence[Partition], file: ArchivedFile) -> list[datetime]:
+    """The moment of the first row, where nothing can hold it: mostly, a whole day is gone, and so is staged once."""
+    first = file.manifest.time_from
+    is_there = any(part.table == "logs" and (part.default or part.holds(first)) for part in known)
+    return [] if is_there else [first]
+
+
+def _needed(connection: sa.Connection, names: Names, file: ArchivedFile, ready: Collection[str]) -> list[datetime]:
+    """A moment in each partition that rows have to go into and that is not ready for them."""
+    known = [part for part in list_partitions(connection, names) if part.table == "logs"]
+    found = []
+    moment = _first_lacking(connection, names, file, "true")
     while moment is not None:
-        part = ensure_partition(connection, names, moment, "day")
-        with connection.begin():
-            record_hold(connection, names, part.name, until)
-        after = part.end and f"held.\"timestamp\" >= '{part.end.isoformat()}'"
-        moment = _first_lacking(own, names, file, after) if after else None
-    return first is not None
-
-
-def _first_lacking(own: sa.Connection, names: Names, file: ArchivedFile, condition: str) -> datetime | None:
-    with own.begin_nested() as look:
-        statement = f'SELECT min(held."timestamp") FROM {_lacking(names, file)} AND {condition}'
-        found: datetime | None = own.scalar(verbatim(statement))
-        look.rollback()  # lets go of the locks: a DEFAULT partition would not let another be attached
+        part = next((part for part in known if part.holds(moment)), None)
+        if part is None or part.name not in ready:
+            found.append(moment)
+        moment = _first_lacking(connection, names, file, _beyond(part, moment))
     return found
 
 
-def _renew_holds(connection: sa.Connection, names: Names, file: ArchivedFile, until: datetime) -> None:
+def _beyond(part: Partition | None, moment: datetime) -> str:
+    """The condition that a row comes after a partition; where there is none for a moment, it will have its hour."""
+    if part is None:
+        return f"held.\"timestamp\" >= date_trunc('hour', TIMESTAMPTZ '{moment.isoformat()}') + interval '1 hour'"
+    return "false" if part.end is None else f"held.\"timestamp\" >= '{part.end.isoformat()}'"
+
+
+def _first_lacking(connection: sa.Connection, names: Names, file: ArchivedFile, condition: str) -> datetime | None:
+    statement = f'SELECT min(held."timestamp") FROM {_lacking(names, file)} AND {condition}'
+    found: datetime | None = connection.scalar(verbatim(statement))
+    return found
+
+
+def _renew_holds(
+    connection: sa.Connection, names: Names, known: Sequence[Partition], file: ArchivedFile, until: datetime
+) -> None:
     """Hold what an earlier restore holds, also where that is over, although nothing more may come into it."""
     with connection.begin():
-        held, known = holds_of(connection, names), list_partitions(connection, names)
+        held = holds_of(connection, names)
     for part in known:
         begins_before = part.start is None or part.start <= file.manifest.time_to
         ends_after = part.end is None or part.end > file.manifest.time_from

@@ -8,15 +8,24 @@ from dblog.archive.formats import format_of
 from dblog.archive.relation import columns_of, driver_of
 from dblog.errors import DblogError
 from dblog.store.engine import verbatim
+from dblog.store.quoting import quoted
 
 STAGED = "dblog_staged"
 """The temporary table; it goes with its transaction."""
 
 
 def make_stage(connection: sa.Connection, like: str) -> None:
-    """Make an empty table with the columns of another, any of which may be NULL."""
-    statement = f"CREATE TEMPORARY TABLE {STAGED} ON COMMIT DROP AS SELECT * FROM {like} WITH NO DATA"
-    connection.execute(verbatim(statement))
+    """Make an empty table with the columns of another, any of which may be NULL; the other is not locked by it."""
+    columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in connection.execute(_COLUMNS, {"table": like}))
+    connection.execute(verbatim(f"CREATE TEMPORARY TABLE {STAGED} ({columns}) ON COMMIT DROP"))
+
+
+_COLUMNS = sa.text(
+    """
+    SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+    WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+    """
+)
 
 
 def stage(connection: sa.Connection, archive: Archive, file: ArchivedFile) -> None:

@@ -4,8 +4,7 @@ An archive only grows. What it has of a day already is compared with the partiti
 is written: archiving twice changes nothing, and a partition that came back with a few late rows replaces nothing.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,12 +13,12 @@ from typing import IO, Final, cast
 import sqlalchemy as sa
 from psycopg import sql
 
+from dblog.archive import claims
 from dblog.archive.catalog import Archive, ArchivedFile
-from dblog.archive.claims import claim, take_turns
 from dblog.archive.formats import FormatName, format_of
 from dblog.archive.installation import Installation, installation_of
-from dblog.archive.interfaces import Rows
 from dblog.archive.manifest import Manifest
+from dblog.archive.metering import Advance, Counted, Hashed
 from dblog.archive.relation import Extent, columns_of, days_of, driver_of, extent_of, pieces, rows_of_day
 from dblog.archive.staging import STAGED, make_stage, stage
 from dblog.archive.stores import clear_errors
@@ -31,9 +30,6 @@ from dblog.store.names import Names
 
 LACKING: Final = "dblog_lacking"
 """The temporary table of what a partition has and the archive has not."""
-
-Advance = Callable[[int], object]
-"""Is told how many more rows were dealt with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +82,11 @@ def archive_partition(
             days = list(days_of(connection, names.qualified(partition)))
             installation = installation_of(connection, names)
             if days:
-                take_turns(connection, names, "claim")
-                claim(archive, installation)
+                claims.take_turns(connection, names, "claim")
+                claims.claim(archive, installation)
         for day in days:
             with connection.begin():
-                take_turns(connection, names, str(day))
+                claims.take_turns(connection, names, str(day))
                 one = _Day(connection, archive, installation, names.qualified(partition), partition, day, form, advance)
                 done = one.archive(thorough=thorough)
             yield done
@@ -163,10 +159,10 @@ class _Day:
         columns = columns_of(self._connection, self._table)
         form = format_of(self._form)
         path = self._archive.path_for(self._day, self._partition, form.suffix)
-        rows = _Counted(self._advance)
+        rows = Counted(self._advance)
         begin(self._archive.store, path)
         with self._archive.store.writing(path) as sink, driver_of(self._connection).cursor() as cursor:
-            hashed = _Hashed(sink)
+            hashed = Hashed(sink)
             statement = form.copy_out(sql.SQL(source), columns)
             try:
                 form.write(rows.of(pieces(cursor, statement)), columns, cast("IO[bytes]", hashed))
@@ -189,8 +185,9 @@ class _Day:
             written_by=_release(),
             installation=self._installation,
         )
-        self._prove(ArchivedFile(self._day, manifest, path), rows.count)
-        self._archive.put(self._day, manifest)
+        file = ArchivedFile(self._day, manifest, path)
+        self._prove(file, rows.count)
+        self._let_count(file)
         return Archived(done.partition, done.day, done.rows, extent.rows, path, hashed.size)
 
     def _prove(self, file: ArchivedFile, sent: int) -> None:
@@ -201,43 +198,13 @@ class _Day:
         for _ in self._archive.rows(file):
             pass
 
-
-class _Counted:
-    """Rows on their way into a file: how many, and their digest."""
-
-    def __init__(self, advance: Advance) -> None:
-        self.count = 0
-        self.digest = hashlib.sha256()
-        self._advance = advance
-
-    def of(self, found: Iterator[tuple[bytes, int]]) -> Rows:
-        """The rows as they come."""
-        for piece, rows in found:
-            self.count += rows
-            self.digest.update(piece)
-            yield piece
-            self._advance(rows)
-
-
-class _Hashed:
-    """A file that is written: its size and its digest."""
-
-    closed = False
-
-    def __init__(self, sink: IO[bytes]) -> None:
-        self.size = 0
-        self.digest = hashlib.sha256()
-        self._sink = sink
-
-    def write(self, data: bytes) -> int:
-        """Write, and count."""
-        self._sink.write(data)
-        self.size += len(data)
-        self.digest.update(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is kept back here."""
+    def _let_count(self, file: ArchivedFile) -> None:
+        """Add the manifest. Whoever takes the archive over removes what has none: it may be too late for this file."""
+        claims.check(self._archive, self._installation)  # lest a manifest of another is replaced
+        self._archive.put(self._day, file.manifest)
+        claims.check(self._archive, self._installation)
+        with self._archive.opened(file):
+            pass
 
 
 def _release() -> str:

@@ -15,7 +15,7 @@ from dblog.archive.catalog import FIRST, LAST, Archive
 from dblog.archive.formats import FORMAT_NAMES, FormatName
 from dblog.archive.hook import preferred_format
 from dblog.archive.installation import installation_of
-from dblog.archive.problems import Damaged, StoreError, Unread, Unusable
+from dblog.archive.problems import Damaged, Unread, Unusable
 from dblog.archive.selection import choose
 from dblog.archive.stores import clear_errors
 from dblog.archive.writing import Archived, archive_partition
@@ -108,27 +108,31 @@ def _archive(
 
 
 def _verify(archive: Archive, *, as_json: bool) -> int:
-    try:
-        files, unusable = check(archive, FIRST, LAST)
-        with clear_errors(archive.where):
-            strays = archive.strays()
-    except StoreError as error:
-        click.echo(f"dblog: error: {printable(str(error))}", err=True)
-        return UNREAD
-    damaged = [each for each in unusable if isinstance(each, Damaged)]
-    rows, size = sum(file.manifest.rows for file in files), sum(file.manifest.size for file in files)
+    found = check(archive, FIRST, LAST)
+    rows, size = sum(file.manifest.rows for file in found.files), sum(file.manifest.size for file in found.files)
     if as_json:
-        figures = {"files": len(files), "rows": rows, "size": size}
-        bad = {"damaged": _named(unusable, Damaged), "unread": _named(unusable, Unread)}
-        click.echo(json.dumps(figures | bad | {"strays": strays}))
+        figures = {"files": len(found.files), "rows": rows, "size": size}
+        bad = {"damaged": _named(found.unusable, Damaged), "unread": _named(found.unusable, Unread)}
+        strays = {"begun": found.begun, "lost": found.lost}
+        click.echo(json.dumps(figures | bad | strays | {"away": str(found.away) if found.away else None}))
     else:
-        tell(unusable)
-        for path in strays:
-            where = printable(f"{archive.store.location}/{path}")
-            reason = "a run goes on or was cut short, or its manifest is lost"
-            click.echo(f"dblog: note: {where}: no manifest speaks of it: {reason}", err=True)
-        click.echo(f"{several(len(files), 'file')} with {several(rows, 'row')} as their manifests say, {decimal(size)}")
-    return 1 if damaged else UNREAD if unusable else 0
+        tell(found.unusable)
+        for reason, paths in ((_BEGUN, found.begun), (_LOST, found.lost)):
+            for path in paths:
+                where = printable(f"{archive.store.location}/{path}")
+                click.echo(f"dblog: note: {where}: {reason}", err=True)
+        if found.files or not found.away:
+            whole = f"{several(len(found.files), 'file')} with {several(rows, 'row')}"
+            click.echo(f"{whole} as their manifests say, {decimal(size)}")
+    if found.away:
+        tell([found.away])
+    if any(isinstance(each, Damaged) for each in found.unusable):
+        return 1
+    return UNREAD if found.unusable or found.away else 0
+
+
+_BEGUN: Final = "a run is writing it, or was cut short: then the next that archives the partition removes it"
+_LOST: Final = "its manifest is lost: it is not restored, and engines that read the folder may find its rows twice"
 
 
 def _named(unusable: Sequence[Unusable], kind: type[Unusable]) -> list[dict[str, str]]:

@@ -8,9 +8,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dblog.archive.catalog import Archive, ArchivedFile
-from dblog.archive.problems import Unusable
-from dblog.archive.stores import clear_errors
+from dblog.archive import surveying
+from dblog.archive.catalog import Archive
+from dblog.archive.surveying import Survey
 from dblog.errors import DblogError, UsageError
 from dblog.escapes import printable
 from dblog.settings import Settings
@@ -40,35 +40,21 @@ def archive_of(settings: Settings, location: str | None) -> Archive:
     return Archive.at(found, settings.database.table_prefix)
 
 
-def check(archive: Archive, first: date, last: date) -> tuple[list[ArchivedFile], list[Unusable]]:
-    """Compare all files of some days with their manifests; returns those that are whole, and what the others have.
+def check(archive: Archive, first: date, last: date) -> Survey:
+    """Compare all files of some days with their manifests.
 
     Raises:
-        StoreError: The archive cannot be read, or cannot any more.
-        DblogError: There is none.
+        DblogError: There is no archive.
     """
-    if not archive.is_there():
-        raise DblogError(
-            f"archive {archive.where}: nothing is there: mistyped, not mounted, or nothing was archived yet"
-        )
-    with clear_errors(archive.where):
-        files, unusable = archive.survey(first, last)
-        whole = []
-        with watched("checking", sum(file.manifest.size for file in files)) as progress:
-            for file in files:
-                try:
-                    archive.check(file)
-                    whole.append(file)
-                except Unusable as error:
-                    archive.look_again()
-                    unusable.append(error)
-                progress.advance(file.manifest.size)
-    return whole, unusable
+    found = surveying.survey(archive, first, last)
+    with watched("checking", sum(file.manifest.size for file in found.files)) as progress:
+        surveying.check(archive, found, progress.advance)
+    return found
 
 
-def tell(unusable: Iterable[Unusable]) -> None:
-    """Name every file that cannot be used on stderr, a line for each."""
-    for each in unusable:
+def tell(problems: Iterable[DblogError]) -> None:
+    """Name every problem on stderr, a line for each."""
+    for each in problems:
         click.echo(f"dblog: error: {printable(str(each))}", err=True)
 
 

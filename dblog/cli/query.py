@@ -89,6 +89,7 @@ def _answer_from_archive(settings: Settings, location: str, query: Query, style:
     from dblog.archive.searching import search
 
     archive = Archive.at(location, settings.database.table_prefix)
+    archive.require()
     if not _print(search(archive, query), style):
         _explain(_nothing_archived(archive, query.window, style))
 

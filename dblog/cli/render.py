@@ -15,7 +15,7 @@ from uuid import UUID
 
 from dblog.columns import LOG_COLUMNS, SERVER_COLUMNS
 from dblog.escapes import printable, printable_json, printable_lines
-from dblog.reading.window import show
+from dblog.reading.window import in_zone, show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -197,7 +197,7 @@ def _plain(row: Row, style: Style) -> dict[str, Any]:
 
 def _value(value: object, style: Style) -> object:
     if isinstance(value, datetime):
-        return value.astimezone(style.zone).isoformat()
+        return in_zone(value, style.zone).isoformat()
     return str(value) if isinstance(value, UUID) else value
 
 

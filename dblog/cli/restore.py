@@ -4,13 +4,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
+from typing import Final
 
 import click
 import sqlalchemy as sa
 
 from dblog.archive.catalog import FIRST, LAST, Archive, ArchivedFile
 from dblog.archive.installation import installation_of
-from dblog.archive.problems import Unread
+from dblog.archive.problems import Damaged, Unread
 from dblog.archive.restoring import Restored, restore
 from dblog.archive.stores import clear_errors
 from dblog.cli.archiving import archive_of, check, day, tell, watched
@@ -66,21 +67,28 @@ def command(
 
 
 def _files(archive: Archive, first: date, last: date) -> list[ArchivedFile]:
-    files, unusable = check(archive, first, last)
-    if unusable:
-        tell(unusable)
-        unread = any(isinstance(each, Unread) for each in unusable)
-        advice = "try again when they can be read" if unread else "without them and their manifests the others can be"
+    found = check(archive, first, last)
+    tell(found.unusable)
+    if found.away:
+        raise found.away
+    if found.unusable:
+        advice = "; ".join(text for kind, text in _ADVICE if any(isinstance(each, kind) for each in found.unusable))
         raise DblogError(
-            f"archive {archive.where}: {several(len(unusable), 'file')} of these days cannot be used, and nothing was "
-            f"restored; {advice}"
+            f"archive {archive.where}: {several(len(found.unusable), 'file')} of these days cannot be used, and "
+            f"nothing was restored; {advice}"
         )
-    if not files:
+    if not found.files:
         with clear_errors(archive.where):
             days = archive.days()
         has = f"it has {days[0]} to {days[-1]}" if days else "it is empty"
         raise DblogError(f"archive {archive.where}: there is nothing to restore of these days; {has}")
-    return files
+    return found.files
+
+
+_ADVICE: Final = (
+    (Damaged, "without those that are damaged, and their manifests, the others can be"),
+    (Unread, "try again when those that cannot be read now can be"),
+)
 
 
 def _tell_origins(files: Sequence[ArchivedFile], connection: sa.Connection, names: Names) -> None:

@@ -12,6 +12,7 @@ from dblog.cli.render import Style, several, text_lines, to_json, write
 from dblog.errors import UsageError
 from dblog.escapes import printable
 from dblog.reading.copied import completed, decode
+from dblog.reading.window import in_zone
 from dblog.sinks import inspection
 from dblog.sinks.frames import Damage
 from dblog.sinks.inspection import BatchName, Loose, SpoolFile
@@ -129,6 +130,5 @@ def _read(file: SpoolFile, troubles: list[str], seen: set[BatchName]) -> Iterato
 
 def _plain(row: Mapping[str, Any], zone: tzinfo | None) -> dict[str, Any]:
     return {
-        name: value.astimezone(zone).isoformat() if isinstance(value, datetime) else value
-        for name, value in row.items()
+        name: in_zone(value, zone).isoformat() if isinstance(value, datetime) else value for name, value in row.items()
     }

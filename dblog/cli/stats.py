@@ -9,7 +9,7 @@ from dblog.cli.render import Style, draw, estimated, make_table, to_json, write
 from dblog.reading.query import Query
 from dblog.reading.summary import Summary, sizes, summarize
 from dblog.reading.terms import Filter
-from dblog.reading.window import Window, show
+from dblog.reading.window import Window, in_zone, show
 from dblog.settings import Settings
 from dblog.store.engine import reading
 from dblog.store.partitions import Partition
@@ -57,12 +57,12 @@ def _tables(summary: Summary, partitions: tuple[Partition, ...], window: Window,
 
 def _as_json(summary: Summary, partitions: tuple[Partition, ...], window: Window, style: Style) -> dict[str, object]:
     return {
-        "since": window.since.astimezone(style.zone).isoformat(),
-        "until": window.until.astimezone(style.zone).isoformat(),
+        "since": in_zone(window.since, style.zone).isoformat(),
+        "until": in_zone(window.until, style.zone).isoformat(),
         "records": summary.records,
         "levels": [{"level": name, "records": count} for name, count in summary.levels],
         "loggers": [{"logger": name, "records": count} for name, count in summary.loggers],
-        "hours": [{"hour": hour.astimezone(style.zone).isoformat(), "records": count} for hour, count in summary.hours],
+        "hours": [{"hour": in_zone(hour, style.zone).isoformat(), "records": count} for hour, count in summary.hours],
         "partitions": [{"name": part.name, "rows_estimated": part.rows, "bytes": part.size} for part in partitions],
     }
 

@@ -15,7 +15,7 @@ from dblog.cli.render import Style, draw, make_table, several, to_json, write
 from dblog.escapes import printable
 from dblog.reading.audit import Account, Faults, audit
 from dblog.reading.notes import UncleanEnd
-from dblog.reading.window import Window, show
+from dblog.reading.window import Window, in_zone, show
 from dblog.settings import Settings
 from dblog.store.engine import reading
 
@@ -152,7 +152,7 @@ def _figures(accounts: Sequence[Account]) -> dict[str, int]:
 
 
 def _short(moment: datetime | None, style: Style) -> str:
-    return f"{moment.astimezone(style.zone):%m-%d %H:%M:%S}" if moment else ""
+    return f"{in_zone(moment, style.zone):%m-%d %H:%M:%S}" if moment else ""
 
 
 def _findings(account: Account) -> Iterator[str]:
@@ -207,8 +207,8 @@ def _others(faults: Faults, what: str) -> Iterator[str]:
 
 def _as_json(accounts: Sequence[Account], window: Window, style: Style) -> dict[str, object]:
     return {
-        "since": window.since.astimezone(style.zone).isoformat(),
-        "until": window.until.astimezone(style.zone).isoformat(),
+        "since": in_zone(window.since, style.zone).isoformat(),
+        "until": in_zone(window.until, style.zone).isoformat(),
         "proven": _proven(accounts),
         "writers": [_writer_as_json(account, style) for account in accounts],
     }
@@ -222,7 +222,7 @@ def _writer_as_json(account: Account, style: Style) -> dict[str, object]:
         "hostname": account.hostname,
         "process_id": account.process_id,
         "state": account.state,
-        "last_heard": account.last_heard and account.last_heard.astimezone(style.zone).isoformat(),
+        "last_heard": account.last_heard and in_zone(account.last_heard, style.zone).isoformat(),
         "proven": account.proven,
         "batches": account.batches,
         "ledger_rows": account.ledger_rows,

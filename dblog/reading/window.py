@@ -92,9 +92,17 @@ def parse_moment(text: str, option: str, *, now: datetime, zone: tzinfo | None) 
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
+    """A moment by the clock of a zone, None for the system's; in UTC where it is of the year 0 or 10000 there."""
+    try:
+        return moment.astimezone(zone)
+    except (OverflowError, ValueError):
+        return moment.astimezone(UTC)
+
+
 def show(moment: datetime, zone: tzinfo | None) -> str:
     """A moment to the millisecond, with its offset, in a form that `--since` understands."""
-    local = moment.astimezone(zone)
+    local = in_zone(moment, zone)
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d}{_offset(local)}"
 
 

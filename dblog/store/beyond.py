@@ -75,8 +75,8 @@ def _make_as_owner(connection: sa.Connection, names: Names, moment: datetime, st
         date = start.date().isoformat().replace("-", "")
         name = _free_name(connection, names, f"{names.logs}_p{date[: _DIGITS[step]]}")
         child, mark = names.qualified(name), connection.scalar(_MARK, {"schema": names.schema, "table": names.logs})
-        upper = "MAXVALUE" if end is None else literal(end.isoformat())
-        values = f"FROM ({literal(start.isoformat())}) TO ({upper})"
+        upper = _AFTER_ALL if end is None else end.isoformat()
+        values = f"FROM ({literal(start.isoformat())}) TO ({literal(upper)})"
         connection.execute(verbatim(f"CREATE TABLE {child} (LIKE {parent} INCLUDING ALL EXCLUDING IDENTITY)"))
         connection.execute(verbatim(f"COMMENT ON TABLE {child} IS {literal(mark)}"))
         connection.execute(verbatim(f"ALTER TABLE {parent} ATTACH PARTITION {child} FOR VALUES {values}"))
@@ -89,16 +89,20 @@ def _become_owner(connection: sa.Connection, names: Names) -> None:
 
 
 def _bounds(others: list[Partition], moment: datetime, step: Step) -> tuple[datetime, datetime | None]:
-    """From when to when; the last period that there is has no end, because no program can name it."""
+    """From when to when; None for the end of the last period that there is, because no program can name it."""
     start = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     if step == "month":
         start = start.replace(day=1)
+    others = [part for part in others if part.start is None or part.start != part.end]  # some hold no such moment
     ends = [part.end for part in others if part.end is not None and part.end <= moment]
     starts = [part.start for part in others if part.start is not None and part.start > moment]
     with suppress(OverflowError):  # there is no moment after it
         starts.append(end_of(step, moment))
     return max([start, *ends]), min(starts, default=None)
 
+
+_AFTER_ALL: Final = "10000-01-01 00:00+00"
+"""The end of the last period: partitions of later times may be there."""
 
 _DIGITS: Final = {"day": 8, "month": 6}
 """How much of the date the name of a partition has."""

@@ -31,7 +31,10 @@ class Partition:
     start: datetime | None
     """The first moment it holds; None for no bound, or one before the year 1."""
     end: datetime | None
-    """The first moment after it; None for no bound, or one after the year 9999."""
+    """The first moment after it; None for no bound, or one after the year 9999.
+
+    A partition that begins after that year, too, ends where it begins: it holds nothing that a program can name.
+    """
     default: bool
     """True for a DEFAULT partition, which dblog never makes."""
     ours: bool
@@ -108,7 +111,8 @@ _PARTITIONS = sa.text(
     SELECT c.relname AS name,
            p.kind AS "table",
            CASE WHEN lower >= '0001-01-01 00:00+00' THEN least(lower, '9999-12-31 23:59:59.999999+00') END AS start,
-           CASE WHEN upper < '10000-01-01 00:00+00' THEN greatest(upper, '0001-01-01 00:00+00') END AS end,
+           CASE WHEN lower >= '10000-01-01 00:00+00' THEN '9999-12-31 23:59:59.999999+00'
+                WHEN upper < '10000-01-01 00:00+00' THEN greatest(upper, '0001-01-01 00:00+00') END AS end,
            bound = 'DEFAULT' AS default,
            coalesce(starts_with(comment, 'dblog partition of '), false) AND c.relnamespace = o.relnamespace AS ours,
            i.inhdetachpending AS detaching,

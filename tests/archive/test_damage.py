@@ -17,6 +17,7 @@ from dblog.archive import archiver
 from dblog.archive.catalog import Archive
 from dblog.archive.formats import FormatName
 from dblog.archive.stores import LocalStore
+from dblog.archive.surveying import survey
 from dblog.cli.main import run
 from dblog.errors import DblogError
 from dblog.store.names import Names
@@ -203,4 +204,4 @@ def test_rows_whose_manifest_was_lost_stay(database: Database, kept: Kept, archi
     assert again.written == done.written
     assert again.file is not None
     assert Path(again.file).name.startswith(f"{partition}-2.")
-    assert (whole.read_bytes(), archive.strays()) == (before, [file.path])
+    assert (whole.read_bytes(), survey(archive).lost) == (before, [file.path])

@@ -96,3 +96,17 @@ def test_bounds_that_are_no_days_are_understood(
     assert [back.restored for back in bring_back(kept, archive)] == [1, 1]
     assert table_of(database) == before
     assert run(["prune", "--dry-run", "--dsn", database.dsn]) == 0
+
+
+def test_beside_later_partitions_the_last_moment_has_a_home(database: Database, kept: Kept, archive: Archive) -> None:
+    """The last moment that a program can name comes back also where partitions of times after it are there."""
+    with database.connect() as connection:
+        attach(connection, "late", "'9000-01-01'", "'10000-01-01 00:00+00'")
+        attach(connection, "beyond", "'10000-01-01 00:00+00'", "'infinity'")
+        log(connection, "9999-12-31 23:59:59.999999+00")
+    before = table_of(database)
+    take(kept, "late", archive, "jsonl")
+    drop(database, "late")
+    assert [back.restored for back in bring_back(kept, archive)] == [1]
+    assert table_of(database) == before
+    assert run(["prune", "--dry-run", "--dsn", database.dsn]) == 0

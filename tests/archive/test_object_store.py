@@ -9,6 +9,7 @@ from servers import Database
 
 from dblog.archive import archiver
 from dblog.archive.formats import FormatName
+from dblog.archive.surveying import survey
 from dblog.cli.main import run
 from dblog.errors import DblogError, UsageError
 from dblog.store.names import Names
@@ -58,7 +59,7 @@ def test_what_was_left_in_a_bucket_is_replaced(database: Database, kept: Kept, b
             sink.write(b"half of it")
     take(kept, partition, archive, "parquet")
     assert [len(archive.store.names(folder)), len(archive.files())] == [3, 1]
-    assert archive.strays() == [f"{folder}/{partition}-3.parquet"]
+    assert survey(archive).lost == [f"{folder}/{partition}-3.parquet"]
 
 
 def test_a_store_without_the_archive_is_told_from_one_that_is_away(

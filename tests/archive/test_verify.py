@@ -1,6 +1,8 @@
 """`dblog archive --verify`: it names everything that is damaged, and what it names can be mended."""
 
+import errno
 import json
+import os
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -88,17 +90,23 @@ def test_what_is_still_in_the_table_is_archived_again(harmed: Archive, database:
     assert table_of(database) == before
 
 
-def test_a_file_whose_manifest_is_lost_is_told_of(harmed: Archive, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rows that no manifest speaks of may be those of a run that goes on: they are a note and no damage."""
+def test_a_file_without_a_manifest_is_told_of(harmed: Archive, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows that no manifest speaks of are a note and no damage, which says whether a run may be writing them."""
     for path in Path(harmed.where).glob("date=*/_*.json"):
         path.unlink()
+    first, *others = sorted(Path(harmed.where).glob("date=*/dblog*"))
+    first.with_name(f"_{first.name}.begun").touch()
     assert run(["archive", "--verify", harmed.store.location]) == 0
-    notes = capsys.readouterr().err.splitlines()
-    assert len(notes) == 4
-    assert all(line.startswith("dblog: note: ") and "cut short, or its manifest is lost" in line for line in notes)
+    begun, *lost = capsys.readouterr().err.splitlines()
+    assert begun.startswith(f"dblog: note: {first}: a run is writing it, or was cut short")
+    assert [
+        line.startswith(f"dblog: note: {path}: its manifest is lost") for path, line in zip(others, lost, strict=True)
+    ]
     assert run(["archive", "--verify", "--json", harmed.store.location]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert all(f"{harmed.store.location}/{path}" in line for path, line in zip(found["strays"], notes, strict=True))
+    assert [str(Path(harmed.store.location, path)) for path in (*found["begun"], *found["lost"])] == [
+        str(path) for path in (first, *others)
+    ]
 
 
 @pytest.mark.parametrize("made", [False, True])
@@ -133,69 +141,92 @@ def test_a_file_that_cannot_be_read_is_not_called_damaged(
     found = json.loads(capsys.readouterr().out)
     assert ([each["file"] for each in found["unread"]], found["damaged"]) == ([whole.path], [])
     assert run(["restore", harmed.store.location, "--dsn", database.dsn]) == 1
-    assert "nothing was restored; try again when they can be read" in capsys.readouterr().err
+    assert "nothing was restored; try again when those that cannot be read" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("reads", [2, 6])
-def test_a_store_that_goes_away_is_not_called_damaged(
-    harmed: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], reads: int
+def test_a_folder_that_cannot_be_read_hides_no_other(harmed: Archive, capsys: pytest.CaptureFixture[str]) -> None:
+    """A day that the store refuses is named like a file; the damage of the others is told all the same."""
+    folder = Path(harmed.where, f"date={harmed.days()[-1]}")
+    shutil.rmtree(folder)
+    folder.symlink_to(folder)
+    assert run(["archive", "--verify", "--json", harmed.store.location]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [each["file"] for each in found["unread"]] == [f"dblog_logs/{folder.name}"]
+    assert (len(found["damaged"]), found["files"], found["away"]) == (3, 0, None)
+
+
+def test_a_disk_that_fails_is_damage(
+    harmed: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A disk that is unmounted while manifests or files are read is one line and the exit code 3, and no damage."""
-    left, plain = iter(range(reads)), LocalStore.reading
+    """A file that the disk itself cannot give back is not one to wait for; where both are there, both advices are."""
+    failing, looped = (file for day in (harmed.days()[0], harmed.days()[-1]) for file in harmed.files_of(day))
+    path, plain = Path(harmed.store.location, looped.path), LocalStore.reading
+    path.unlink()
+    path.symlink_to(path)
 
     def reading(store: LocalStore, path: str) -> AbstractContextManager[IO[bytes]]:
-        if next(left, None) is None:
-            Path(store.location).rename(store.location + ".elsewhere")
+        if path == failing.path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         return plain(store, path)
 
     monkeypatch.setattr(LocalStore, "reading", reading)
-    assert run(["archive", "--verify", harmed.store.location]) == 3
-    assert capsys.readouterr().err == (
-        f"dblog: error: archive {harmed.where}: it went away while it was read: nothing is known of its files\n"
-    )
+    assert run(["archive", "--verify", harmed.store.location]) == 1
+    assert f"{failing.path}: the file cannot be read: Input/output error" in capsys.readouterr().err
+    assert run(["restore", harmed.store.location, "--dsn", "host=nowhere"]) == 1
+    advice = "without those that are damaged, and their manifests, the others can be; try again when those that cannot"
+    assert advice in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"file": "../other.parquet"}, "of another file"),
-        ({"rows": "many"}, "damaged"),
-        ({"installation": {"system": 1}}, "damaged"),
-        ({"time_from": "yesterday"}, "damaged"),
-        ({"sha256": None}, "damaged"),
-        ({"columns": {}}, "damaged"),
-        ({"unknown": 1}, "damaged"),
-        ({"manifest": []}, "version"),
-    ],
-)
-def test_rubbish_in_a_manifest_is_a_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object], said: str
+def test_the_archive_is_not_listed_for_every_bad_file(harmed: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the store is still there, the folder of the file tells, however many are bad."""
+    asked, plain = list[str](), LocalStore.names
+
+    def names(store: LocalStore, folder: str) -> list[str]:
+        asked.append(folder)
+        return plain(store, folder)
+
+    monkeypatch.setattr(LocalStore, "names", names)
+    assert run(["archive", "--verify", harmed.store.location]) == 1
+    assert asked.count("dblog_logs") == 2
+
+
+@pytest.mark.parametrize(("reads", "code", "known"), [(0, 3, 0), (2, 1, 1), (6, 1, 3)])
+def test_a_store_that_goes_away_takes_no_damage_back(
+    harmed: Archive,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    reads: int,
+    code: int,
+    known: int,
 ) -> None:
-    """Whatever somebody wrote into a manifest, it is named as damaged and nothing else happens."""
-    path = tmp_path / "dblog_logs" / "date=2026-01-01" / "_a-1.jsonl.gz.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(WHOLE | change), encoding="utf-8")
-    assert run(["archive", "--verify", str(tmp_path)]) == 1
-    line = capsys.readouterr().err
-    assert line.startswith(f"dblog: error: {path}: ")
-    assert said in line
-    assert line.count("\n") == 1
+    """A disk that is unmounted meanwhile is a line, and the exit code 3 only where no damage was found until then."""
+    left, plain, place = iter(range(reads)), LocalStore.reading, Path(harmed.store.location)
+
+    def reading(store: LocalStore, path: str) -> AbstractContextManager[IO[bytes]]:
+        if next(left, None) is None:
+            place.rename(f"{place}.elsewhere")
+        return plain(store, path)
+
+    monkeypatch.setattr(LocalStore, "reading", reading)
+    assert run(["archive", "--verify", str(place)]) == code
+    out, err = capsys.readouterr()
+    *named, last = err.splitlines()
+    away = f"archive {harmed.where}: it went away while it was read: nothing is known of its other files"
+    assert (len(named), last, out) == (known, f"dblog: error: {away}", "")
+    Path(f"{place}.elsewhere").rename(place)
+    assert run(["archive", "--verify", "--json", str(place)]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert (found["away"], found["damaged"]) == (away, [])
 
 
-WHOLE = {
-    "manifest": 2,
-    "file": "a-1.jsonl.gz",
-    "format": "jsonl",
-    "partition": "a",
-    "rows": 1,
-    "time_from": "2026-01-01T00:00:00+00:00",
-    "time_to": "2026-01-01T00:00:00+00:00",
-    "size": 1,
-    "sha256": "",
-    "rows_sha256": "",
-    "schema_revision": "0001",
-    "columns": {"id": "bigint"},
-    "written_at": "2026-02-01T00:00:00+00:00",
-    "written_by": "dblog",
-    "installation": None,
-}
+def test_a_store_that_is_away_is_no_empty_one(harmed: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is unmounted once the days are known has no files any more, which is no clean bill of health."""
+    plain, place = LocalStore.names, Path(harmed.store.location)
+
+    def names(store: LocalStore, folder: str) -> list[str]:
+        if "date=" in folder and place.exists():
+            place.rename(f"{place}.elsewhere")
+        return plain(store, folder)
+
+    monkeypatch.setattr(LocalStore, "names", names)
+    assert run(["archive", "--verify", str(place)]) == 3

@@ -46,11 +46,14 @@ def test_from_the_table_to_the_archive_and_back(
 
 
 def test_an_empty_answer_says_what_the_archive_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where nothing matches, stderr says which days there are; nothing to restore is an error."""
+    """Where nothing matches, stderr says which days there are; nothing to restore, or no archive, is an error."""
     folder = tmp_path / "archive"
+    out, err = call(capsys, "query", "--archive", str(folder), "-o", "json", code=1)
+    assert (out, err.count("\n")) == ("", 1)
+    assert f"archive {folder}/dblog_logs: nothing is there: mistyped" in err
+    (folder / "dblog_logs" / "date=never").mkdir(parents=True)
     assert f"the archive {folder}/dblog_logs is empty" in call(capsys, "query", "--archive", str(folder))[1]
-    (folder / "dblog_logs" / "date=2026-01-01").mkdir(parents=True)
-    (folder / "dblog_logs" / "date=never").mkdir()
+    (folder / "dblog_logs" / "date=2026-01-01").mkdir()
     assert "has 2026-01-01 to 2026-01-01" in call(capsys, "query", "--archive", str(folder))[1]
     _, err = call(capsys, "restore", str(folder), "--dsn", "host=nowhere", code=1)
     assert "there is nothing to restore of these days; it has 2026-01-01 to 2026-01-01" in err

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from zones import zone as system_zone
 
 from dblog.errors import UsageError
 from dblog.reading.window import Window, ago, make_window, parse_moment, show
@@ -78,6 +79,17 @@ def test_what_is_shown_is_understood(seconds: float, zone: tzinfo) -> None:
     """A time can be copied from the output into `--since` and means the same millisecond, however the clocks change."""
     exact = datetime.fromtimestamp(int(seconds), UTC) + timedelta(milliseconds=int(seconds * 1000) % 1000)
     assert moment(show(exact, zone)) == exact
+
+
+@pytest.mark.parametrize("name", ["Asia/Kathmandu", "America/New_York"])
+def test_what_has_no_date_in_a_zone_is_shown_in_utc(name: str) -> None:
+    """The first and the last moments of the calendar are shown wherever one is, in the zone named or the system's."""
+    for moment in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
+        with system_zone(name):
+            shown = [show(moment, ZoneInfo(name)), show(moment, None)]
+        in_utc = show(moment, UTC)
+        there = moment.year == 1 if name.startswith("Asia") else moment.year == 9999
+        assert [text == in_utc for text in shown] == [not there, not there]
 
 
 def test_a_window_reaches_back_a_day() -> None:

@@ -107,6 +107,20 @@ def test_who_knows_better_goes_on(database: Database) -> None:
     assert adopted(database) == rows(1, 4)
 
 
+def test_what_earlier_builds_noted_goes_on(database: Database) -> None:
+    """Where the last row was noted by an MD5 and is still there, only what came after it is taken, and noted anew."""
+    make_ancestor(database, 3)
+    assert take(database) == 0
+    old = "jsonb_build_object('witness', md5('row 3'), 'file', '1 2 ' || md5('3'))"
+    execute(database, f"UPDATE dblog_settings SET value = value::jsonb || {old} WHERE name LIKE 'adopted %'")
+    with database.connect() as connection:
+        fill(connection, 4, 5)
+    assert take(database) == take(database) == 0
+    assert adopted(database) == rows(1, 5)
+    execute(database, "UPDATE app_logs SET message = 'changed' WHERE id = 5")
+    assert take(database) == 1
+
+
 def test_a_table_that_is_emptied_meanwhile_stops_the_run(database: Database) -> None:
     """What is adopted stays as it was where the table begins anew between two batches."""
     make_ancestor(database, 6)
