@@ -111,10 +111,10 @@ def test_the_spool_is_replayed_as_a_writer(installed: Installation, tmp_path: Pa
 def test_a_writer_knows_how_much_of_a_batch_was_stored(installed: Installation) -> None:
     """A batch that comes again, longer, is compared with the ledger: its further rows are set aside, not believed."""
     tables = {"schema": installed.names.schema, "table_prefix": installed.names.prefix}
-    target = sink(installed.login("writer"), **tables)
+    target, now = sink(installed.login("writer"), **tables), datetime.now(UTC)  # the doctor minds what is ahead of it
     rejected: list[Rejected] = []
-    assert target.store(batch(1, "first"), rejected, lambda *_: None)
-    assert not target.store(batch(1, "first", "second"), rejected, lambda *_: None)
+    assert target.store(batch(1, "first", moment=now), rejected, lambda *_: None)
+    assert not target.store(batch(1, "first", "second", moment=now), rejected, lambda *_: None)
     assert len(rejected) == 1
     target.keep_ahead()
     target.close()
