@@ -20,7 +20,8 @@ _SECRETS: Final = ("dsn", "password", "webhook_url")
 
 _Section = TypeVar("_Section", bound=Section)
 _building = threading.RLock()  # pydantic promises nothing where several threads use a section for the first time
-os.register_at_fork(after_in_child=_building._at_fork_reinit)  # type: ignore[attr-defined] # as `logging` does
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_building._at_fork_reinit)  # type: ignore[attr-defined] # as `logging` does
 
 
 def validated(model: type[_Section], given: Mapping[str, object]) -> _Section:
